@@ -54,7 +54,7 @@ install: $(VENV)/installed
 $(VENV)/made:
 	@$(PYTHON) scripts/check_python.py
 	@echo "making $(VENV) (once; one or two minutes) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt

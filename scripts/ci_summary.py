@@ -1,6 +1,6 @@
 """Print what a run of .ci/run did: each stage with its seconds, each skip with its reason, and the counts.
 
-Usage: ci_summary.py DIR, where DIR holds stages.tsv (name, status, seconds) and a JUnit file of each test stage.
+Usage: ci_summary.py DIR; DIR holds stages.tsv (name, status, seconds) and a JUnit file of each test stage.
 Status 1 when a stage failed, when a test stage left no JUnit file, or when no test ran in one.
 """
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml anew: constraints.txt (names and versions) and requirements.lock (the same, with hashes).
 # Neither names a host or a path, so that a clone installs from wherever its pip is told to.
-# Usage: scripts/lock.sh [--upgrade]        needs uv on the path, or UV=/path/to/uv
+# Usage: scripts/lock.sh [--upgrade]        uv comes with `make lint`; UV=/path/to/uv names another one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-uv=${UV:-uv}
+uv=${UV:-.venv/bin/uv}
 common=(
     pyproject.toml --all-extras
     --universal --python-version 3.11 --fork-strategy fewest

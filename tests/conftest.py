@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import pytest
@@ -36,19 +34,17 @@ def sample(tmp_path: Path) -> Sample:
 def release() -> Release:
     """`release(version)` returns the Python that has that chromadb.
 
-    The installed release is this very Python. Others live in $FORENSICS_RELEASES/<version>/: without the
-    variable the test is skipped and says so; with it a release that is not there is a failure.
+    One that is not on this machine skips the test, with the reason; where FORENSICS_RELEASES promises the old
+    releases, as in .ci/run, it fails the test.
     """
+    from forensics.engine.releases import release_python
 
     def python_of(version: str) -> Path:
-        if version == installed_version("chromadb"):
-            return Path(sys.executable)
-        home = os.environ.get("FORENSICS_RELEASES")
-        if not home:
-            pytest.skip(f"chromadb {version}: FORENSICS_RELEASES names no folder of old releases")
-        python = Path(home) / version / "bin" / "python"
-        if not python.exists():
-            pytest.fail(f"chromadb {version}: FORENSICS_RELEASES has no such release", pytrace=False)
+        python = release_python(version)
+        if python is None and os.environ.get("FORENSICS_RELEASES"):
+            pytest.fail(f"chromadb {version} is not in FORENSICS_RELEASES", pytrace=False)
+        if python is None:
+            pytest.skip(f"chromadb {version} is not on this machine: scripts/make_releases.py {version}")
         return python
 
     return python_of
