@@ -14,7 +14,7 @@ XFAILED = '<testcase name="d"><skipped type="pytest.xfail" message="known"/></te
 
 
 def summary(folder: Path, stages: str, **cases: str) -> tuple[int, list[str]]:
-    """Exit status and lines of the summary of `stages` ("name status seconds; …") and of each stage's cases."""
+    """Exit status and lines of the summary of `stages` ("name status seconds; …") and their cases."""
     rows = (row.split() for row in stages.split(";"))
     (folder / "stages.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
     for name, body in cases.items():
