@@ -1,9 +1,9 @@
 """A deterministic embedder: feature hashing of character n-grams, the same bits on every machine.
 
-Every n-gram adds four weights in [-1, 1) to four of the dimensions; which ones, and how much, is read from its
-BLAKE2b digest. Sums are exact in float64 (all weights are multiples of 2**-26), then divided once by the square
-root of the number of n-grams. The result is *not* normalised: norms lie around 1 and differ from text to text,
-so that a cosine index really stores something else than what was given.
+Every n-gram adds four weights in [-1, 1) to four of the dimensions; which ones, and how much, is read from
+its BLAKE2b digest. Sums are exact in float64 (all weights are multiples of 2**-26), then divided once by the
+square root of the number of n-grams. The result is *not* normalised: norms lie around 1 and differ from text
+to text, so that a cosine index really stores something else than what was given.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def embed(texts: list[str]) -> NDArray[np.float32]:
 
 
 def ngrams(text: str) -> list[str]:
-    """The 3- and 4-grams of the lower-cased text with one blank at each end; white space runs count as one."""
+    """The 3- and 4-grams of the lower-cased text with a blank at each end; white space runs count as one."""
     padded = f" {' '.join(text.lower().split())} "
     return [padded[i : i + n] for n in NGRAM_LENGTHS for i in range(len(padded) - n + 1)]
 
@@ -45,5 +45,7 @@ def _vector(text: str) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=65536)
 def _words(gram: str) -> NDArray[np.uint32]:
-    digest = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=4 * WEIGHTS_PER_NGRAM).digest()
+    digest = hashlib.blake2b(
+        gram.encode("utf-8", "surrogatepass"), digest_size=4 * WEIGHTS_PER_NGRAM
+    ).digest()
     return np.frombuffer(digest, dtype="<u4")

@@ -32,10 +32,23 @@ class Record:
 def records() -> tuple[Record, ...]:
     """All 300 records in a fixed order in which terms and notes alternate; ids and documents are distinct.
 
-    Raises FileNotFoundError where the texts are not beside the package (an installation without a checkout)."""
+    Raises FileNotFoundError where the texts are not beside the package (no checkout)."""
     terms = [_term(*row) for row in _rows("terms.tsv")]
     notes = [_note(*row) for row in _rows("notes.tsv")]
     return tuple(sorted(terms + notes, key=lambda record: zlib.crc32(record.id.encode())))
+
+
+def fresh(count: int, start: int = 0) -> tuple[Record, ...]:
+    """`count` further records, with ids and documents that no sample has; for writes after a repair."""
+    known = records()
+    return tuple(_fresh(known, number) for number in range(start, start + count))
+
+
+def _fresh(known: tuple[Record, ...], number: int) -> Record:
+    first, second = known[number % len(known)], known[(number * 7 + 1 + number // len(known)) % len(known)]
+    subject = f"Question {number + 1} about {first.metadata['label']}"
+    text = f"{subject}. Is there a page that compares it with {second.metadata['label']}?"
+    return _record("hd", "ticket", f"https://help.example.org/t/{50001 + number}", subject, text)
 
 
 def _rows(name: str) -> list[list[str]]:

@@ -1,0 +1,133 @@
+"""What the engine does with a sample: calls in a child on a throw-away copy, compared with what was recorded.
+
+A symptom is a list of cases `{"says", "calls": [{"call", …arguments}], "expect": {…}}`. Each case gets its
+own restored copy and its own process; what is expected concerns the last call, the ones before it must succeed
+unless they say `"may_fail": true`. In the arguments, `"documents": "all"` stands for every document that the
+user believes stored, and `"fresh": n` for n new records.
+
+Expectations: `value` (equal), `length`, `error` (part of the message), `dies` (a signal's name, or true for
+any death), `hangs`, `vectors_true` (how many vectors are the user's), `finds_itself` (how many documents find
+their record first), `elements` (elements of each segment afterwards, by directory name).
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forensics import samples
+from forensics.samples import CollectionTruth
+from forensics.testing.builder import Engine, EngineDied, EngineHung, EngineRaised, as_json
+from forensics.testing.texts import fresh
+
+Json = dict[str, Any]
+TIMEOUT = 30.0
+
+
+def works(collection: str, count: int, *, finds_itself: bool = True) -> list[Json]:
+    """The cases of a collection that is whole: every call answers, with the user's own vectors."""
+    cases = [
+        _case("count is right", {"call": "count"}, value=count),
+        _case("every vector comes back", {"call": "vectors"}, vectors_true=count),
+        _case("peek answers", {"call": "peek", "limit": 10}, vectors_true=min(count, 10)),
+    ]
+    if finds_itself:
+        query = {"call": "query", "documents": "all", "k": 3}
+        cases.append(_case("every document finds its record", query, finds_itself=count))
+    for case in cases:
+        case["calls"][0]["collection"] = collection
+    return cases
+
+
+def _case(says: str, call: Json, **expect: Any) -> Json:
+    return {"says": says, "calls": [call], "expect": expect}
+
+
+def failures(name: str, python: Path | str) -> list[str]:
+    """One line for each case of the sample's symptom that the engine does not show; empty when all hold."""
+    truth = samples.truth(name)
+    found: list[str] = []
+    for case in samples.manifest(name)["symptom"]:
+        store = samples.restore(name)
+        try:
+            found += [f"{name}: {case['says']}: {what}" for what in _failures(case, store, truth, python)]
+        finally:
+            shutil.rmtree(store.parent)
+    return found
+
+
+def _failures(case: Json, store: Path, truth: dict[str, CollectionTruth], python: Path | str) -> list[str]:
+    *before, last = case["calls"]
+    with Engine(store, python) as engine:
+        for call in before:
+            outcome = _outcome(engine, call, truth)
+            if "value" not in outcome and not call.get("may_fail"):
+                return [f"{call['call']} gave {outcome}"]
+        outcome = _outcome(engine, last, truth)
+    outcome["elements"] = elements(store)
+    wrong = [key for key, value in case["expect"].items() if not _holds(key, value, outcome, last, truth)]
+    return [f"expected {key} {case['expect'][key]!r}, but {_short(outcome)}" for key in wrong]
+
+
+def _outcome(engine: Engine, call: Json, truth: dict[str, CollectionTruth]) -> Json:
+    arguments = {key: value for key, value in call.items() if key not in {"call", "may_fail", "fresh"}}
+    if arguments.get("documents") == "all":
+        arguments["documents"] = list(truth[call["collection"]].documents)
+    if "fresh" in call:
+        arguments["records"] = [as_json(record) for record in fresh(call["fresh"])]
+    try:
+        return {"value": engine.call(call["call"], timeout=TIMEOUT, **arguments)}
+    except EngineRaised as raised:
+        return {"error": raised.message}
+    except EngineDied as died:
+        return {"dies": died.how}
+    except EngineHung:
+        return {"hangs": True}
+
+
+def _holds(key: str, expected: Any, outcome: Json, call: Json, truth: dict[str, CollectionTruth]) -> bool:
+    match key:
+        case "error":
+            return expected in outcome.get("error", "")
+        case "dies":
+            return "dies" in outcome and expected in (True, outcome["dies"])
+        case "value" | "hangs" | "elements":
+            return outcome.get(key) == expected
+        case "length":
+            return "value" in outcome and len(outcome["value"]) == expected
+        case "vectors_true":
+            return "value" in outcome and _true(outcome["value"], truth[call["collection"]]) == expected
+        case "finds_itself":
+            ids = truth[call["collection"]].ids
+            hits = zip(ids, outcome.get("value", []), strict=False)
+            return sum(answer[:1] == [id] for id, answer in hits) == expected
+        case _:
+            raise ValueError(f"unknown expectation {key!r}")
+
+
+def _true(answer: Json, truth: CollectionTruth) -> int:
+    """How many of the returned (id, vector) pairs are the user's, to two float32 steps."""
+    if len(answer["ids"]) != len(answer["vectors"]):
+        return -1
+    rows = {id: row for row, id in enumerate(truth.ids)}
+    known = [id in rows for id in answer["ids"]]
+    if not all(known) or not answer["ids"]:
+        return -1 if answer["ids"] else 0
+    expected = truth.vectors[[rows[id] for id in answer["ids"]]]
+    close = np.isclose(np.array(answer["vectors"], dtype=np.float32), expected, rtol=3e-7, atol=3e-7)
+    return int(close.all(axis=1).sum())
+
+
+def elements(store: Path) -> dict[str, int]:
+    """cur_element_count of each header.bin, by directory name."""
+    headers = sorted(store.glob("*/header.bin"))
+    return {path.parent.name: struct.unpack_from("<Q", path.read_bytes(), 20)[0] for path in headers}
+
+
+def _short(outcome: Json) -> str:
+    text = repr(outcome)
+    return text if len(text) < 400 else f"{text[:400]} …"
