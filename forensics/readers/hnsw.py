@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,16 +77,22 @@ class HnswFiles:
     `elements` is how many elements can really be read: never more than the header counts or the file holds.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, resolve: Callable[[str], Path] | None = None) -> None:
+        """`resolve` gives the path of a file by name where it does not stand in `directory` (a draft)."""
         self.directory = directory
-        self.files = {name: file_facts(directory / name) for name in layout.SEGMENT_FILES}
+        self._resolve = resolve
+        self.files = {name: file_facts(self.path(name)) for name in layout.SEGMENT_FILES}
         self.header = self._read_header()
+
+    def path(self, name: str) -> Path:
+        """Where the file of that name stands."""
+        return self._resolve(name) if self._resolve is not None else self.directory / name
 
     def __repr__(self) -> str:
         return f"HnswFiles({self.directory.name}, elements={self.elements})"
 
     def _read_header(self) -> layout.Header | Absent:
-        raw = map_file(self.directory / layout.HEADER_FILE)
+        raw = map_file(self.path(layout.HEADER_FILE))
         if isinstance(raw, Absent):
             return raw
         try:
@@ -121,7 +128,7 @@ class HnswFiles:
         """(elements,) records of `layout.level0_dtype`, a view over the map."""
         if isinstance(self.geometry, Absent):
             return NotAvailable(f"needs a sound header: {self.geometry.reason}")
-        raw = map_file(self.directory / layout.LEVEL0_FILE)
+        raw = map_file(self.path(layout.LEVEL0_FILE))
         if isinstance(raw, Absent):
             return raw
         dtype = layout.level0_dtype(self.geometry.dim, self.geometry.M)
@@ -137,7 +144,7 @@ class HnswFiles:
     @cached_property
     def lengths(self) -> np.ndarray | Absent:
         """(elements,) float32 of length.bin: for cosine the original norms, else without meaning."""
-        raw = map_file(self.directory / layout.LENGTH_FILE)
+        raw = map_file(self.path(layout.LENGTH_FILE))
         if isinstance(raw, Absent):
             return raw
         whole = raw[: raw.size // 4 * 4].view("<f4")
@@ -148,7 +155,7 @@ class HnswFiles:
         """The bounded walk over link_lists.bin."""
         if isinstance(self.geometry, Absent):
             return NotAvailable(f"needs a sound header: {self.geometry.reason}")
-        raw = map_file(self.directory / layout.LINKS_FILE)
+        raw = map_file(self.path(layout.LINKS_FILE))
         if isinstance(raw, Absent):
             return raw
         return walk_link_lists(raw, self.geometry.cur_element_count, self.geometry.M)

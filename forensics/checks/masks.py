@@ -1,0 +1,29 @@
+"""What necessarily follows from what: a masked check is not run, and its code is listed in the finding's `follows`."""
+
+from __future__ import annotations
+
+from forensics.codes import catalogue
+
+
+def _span(first: str, last: str) -> tuple[str, ...]:
+    return tuple(code for code in catalogue() if first <= code <= last)
+
+
+_ROWS_NEEDED = (*_span("CF106", "CF112"), *_span("CF201", "CF214"), *_span("CF501", "CF505"), *_span("CF701", "CF708"), *_span("CF801", "CF813"))
+_ID_MAP_LOST = (*_span("CF406", "CF412"), "CF206", "CF309", "CF310", "CF502", "CF503", "CF504", "CF505")
+
+MASKS: dict[str, tuple[str, ...]] = {
+    "CF001": tuple(code for code in catalogue() if code not in ("CF001", "CF010", "CF011") and not code.startswith("CF9")),
+    "CF003": _ROWS_NEEDED,
+    "CF101": ("CF102", "CF103", "CF104", "CF105", "CF107", *_ROWS_NEEDED),
+    "CF102": _ROWS_NEEDED,
+    "CF104": ("CF102", "CF103", "CF105", "CF107"),
+    "CF301": (*_span("CF302", "CF312"), *_span("CF401", "CF412"), "CF504", "CF505", *_span("CF601", "CF609")),
+    "CF302": ("CF304", "CF305", "CF306", "CF307", "CF311"),
+    "CF303": ("CF304", "CF305", "CF306", "CF307", "CF308", "CF311", "CF408", "CF409", "CF410", "CF411", *_span("CF601", "CF609")),
+    "CF401": (*_ID_MAP_LOST, *_span("CF402", "CF405")),
+    "CF402": (*_ID_MAP_LOST, *_span("CF403", "CF405")),
+    "CF403": (*_ID_MAP_LOST, "CF404", "CF405"),
+    "CF404": (*_ID_MAP_LOST, "CF405"),
+    "CF405": _ID_MAP_LOST,
+}

@@ -1,0 +1,137 @@
+"""Which checks there are, what each needs, and how a finding is made from the catalogue.
+
+A check is a short pure function `(Store) -> Iterator[Finding]` or `(Collection) -> Iterator[Finding]`, registered under
+the code it reports. It compares; measuring is done by the cached properties of the views it declares in `needs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from forensics.absent import Absent, NotApplicable
+from forensics.codes import lookup
+from forensics.model import Cause, Confidence, Finding, Place, Remedy, Severity
+from forensics.store import Collection, Store
+
+Scope = Literal["store", "collection"]
+View = Store | Collection
+CheckFunction = Callable[[Any], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check; `run` says whether it belongs to the default, the deep or the embedder run."""
+
+    code: str
+    scope: Scope
+    needs: tuple[str, ...]
+    run: str
+    function: CheckFunction
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(code: str, *, scope: Scope = "collection", needs: Sequence[str] = ()) -> Callable[[CheckFunction], CheckFunction]:
+    """Registers a function as the check of `code`; `needs` names entries of NEEDS."""
+
+    def register(function: CheckFunction) -> CheckFunction:
+        CHECKS[code] = Check(code, scope, tuple(needs), lookup(code).run, function)
+        return function
+
+    return register
+
+
+def finding(
+    code: str,
+    view: View,
+    *,
+    count: int,
+    unit: str,
+    expected: Any,
+    found: Any,
+    where: Sequence[Place],
+    means: str,
+    remedy: Remedy,
+    confidence: Confidence = "certain",
+    severity: Severity | None = None,
+    causes: Sequence[Cause] = (),
+    lists: Mapping[str, Sequence[Any]] | None = None,
+) -> Finding:
+    """A finding with the name and severity of the catalogue; `severity` only where a check may lower it."""
+    row = lookup(code)
+    return Finding(
+        code=code,
+        name=row.name,
+        severity=severity or row.severity,  # pyright: ignore[reportArgumentType]
+        confidence=confidence,
+        collection=view.name if isinstance(view, Collection) else None,
+        count=int(count),
+        unit=unit,
+        expected=expected,
+        found=found,
+        where=tuple(where),
+        means=means,
+        remedy=remedy,
+        causes=tuple(causes),
+        lists=lists or {},
+    )
+
+
+def _database(store: Store) -> Any:
+    return store.database
+
+
+def _of_segment(attribute: str) -> Callable[[Collection], Any]:
+    """A view of the files of a persisted segment; a stub or an absent one has none, which is no fault of the check."""
+
+    def get(collection: Collection) -> Any:
+        segment = collection.vector
+        if isinstance(segment, Absent):
+            return NotApplicable(segment.reason)
+        if segment.state != "persisted":
+            return NotApplicable(f"the segment is {segment.state}: it never was persisted")
+        return getattr(segment if attribute == "id_map" else segment.files, attribute)
+
+    return get
+
+
+def _segment(collection: Collection) -> Any:
+    segment = collection.vector
+    return NotApplicable(segment.reason) if isinstance(segment, Absent) else segment
+
+
+def _records(collection: Collection) -> Any:
+    """The join, where the id map that it stands on can be read (or nothing was ever persisted)."""
+    records = collection.records
+    if isinstance(records, Absent) or records.known:
+        return records
+    return Absent(records.unknown_reason)
+
+
+NEEDS: dict[str, Callable[[Any], Any]] = {
+    "database": _database,  # store checks
+    "segment": _segment,  # the VectorSegment, whatever its state
+    "header": _of_segment("header"),  # a persisted segment's header, sound or not
+    "geometry": _of_segment("geometry"),  # the same where its fields agree
+    "level0": _of_segment("level0"),
+    "summary": _of_segment("summary"),  # labels, flags, link counts
+    "lengths": _of_segment("lengths"),
+    "links": _of_segment("links"),  # the walk of link_lists.bin
+    "id_map": _of_segment("id_map"),
+    "rows": lambda collection: collection.rows,
+    "records": _records,
+    "pending_rows": lambda collection: collection.pending_rows,
+    "queue": lambda collection: collection.queue.extent(),
+}
+
+
+def unmet(check: Check, view: View) -> Absent | None:
+    """The first of the check's needs that is absent, or None."""
+    for need in check.needs:
+        value = NEEDS[need](view)
+        if isinstance(value, Absent):
+            return value
+    return None

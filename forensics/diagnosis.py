@@ -1,0 +1,285 @@
+"""Runs the checks over a store and gathers findings and outcomes as one Diagnosis. Writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sqlite3
+import traceback
+from collections.abc import Callable, Collection as Many, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import forensics
+from forensics.absent import Absent, NotApplicable
+from forensics.checks import load_checks
+from forensics.checks.masks import MASKS
+from forensics.checks.registry import CHECKS, Check, View, finding, unmet
+from forensics.codes import catalogue, lookup
+from forensics.model import CollectionSummary, Finding, Outcome, Place, Remedy, SEVERITIES
+from forensics.model import Diagnosis as Result
+from forensics.readers.migrations import written_by
+from forensics.records import Records
+from forensics.seal import Fingerprint, fingerprint
+from forensics.store import Collection, Store
+
+Progress = Callable[[str, float], None]
+UNSAFE = frozenset({"CF202", "CF205", "CF401", "CF402", "CF403", "CF412"})
+"""Opening such a store with Chroma destroys data; CF301 joins them where the queue holds vectors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is to be looked at: the codes asked for (empty: all), those left out, and one collection or all."""
+
+    only: frozenset[str] = frozenset()
+    skip: frozenset[str] = frozenset()
+    collection: str | None = None
+    deep: bool = False
+    embedder: bool = False
+
+    def wants(self, check: Check) -> bool:
+        if self.only:
+            return check.code in self.only
+        return check.code not in self.skip and (check.run == "default" or (check.run == "deep" and self.deep) or (check.run == "embedder" and self.embedder))
+
+
+def scope(only: Iterable[str] = (), skip: Iterable[str] = (), **rest: object) -> Scope:
+    """A Scope from codes as typed. Raises UsageError for a code that does not exist."""
+    chosen = frozenset(lookup(code).code for code in only)
+    return Scope(only=chosen, skip=frozenset(lookup(code).code for code in skip), **rest)  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(slots=True)
+class _Run:
+    """The findings and outcomes so far; outcomes per code are joined over the collections, the worst wins."""
+
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def note(self, code: str, outcome: str, reason: str = "") -> None:
+        ranks = ("not-asked", "clean", "masked", "skipped", "partial", "found", "crashed")
+        before = self.outcomes.get(code)
+        if before is None or ranks.index(outcome) > ranks.index(before.outcome):
+            self.outcomes[code] = Outcome(code=code, outcome=outcome, reason=reason)  # pyright: ignore[reportArgumentType]
+
+
+def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress | None = None) -> Result:
+    """The diagnosis of an open store. Nothing in it is opened for writing and no engine is started."""
+    wanted = wanted or Scope()
+    load_checks()
+    before = fingerprint(store.path)
+    run = _Run()
+    checks = sorted(CHECKS.values(), key=_rank)
+    for index, check in enumerate(checks):
+        if progress is not None:
+            progress(lookup(check.code).name, index / len(checks))
+        _run_check(check, store, wanted, run)
+    unchanged = _unchanged(store, before, run)
+    findings = _finished(run, certain=unchanged)
+    return Result(
+        tool=_tool(),
+        store=_store_facts(store, findings, unchanged),
+        collections=tuple(summary(collection) for collection in _collections(store, wanted)),
+        findings=findings,
+        checks=tuple(run.outcomes.get(code, Outcome(code=code, outcome="not-asked")) for code in catalogue() if not code.startswith("CF9")),
+    )
+
+
+def _rank(check: Check) -> tuple[int, str]:
+    """First what decides whether the rest can be trusted: files, ids, maps, header, watermarks; then the slow rest."""
+    levels = ("CF0", "CF1", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
+    return levels.index(check.code[:3]) + (10 if check.run != "default" else 0), check.code
+
+
+def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:
+    if not wanted.wants(check):
+        run.note(check.code, "not-asked", "" if check.run == "default" else f"runs with --{check.run}")
+        return
+    if check.scope == "store":
+        _run_on(check, store, run)
+        return
+    views = _collections(store, wanted)
+    if not views:
+        run.note(check.code, "clean", "the store names no collection")
+    for view in views:
+        _run_on(check, view, run)
+
+
+def _collections(store: Store, wanted: Scope) -> Many[Collection]:
+    return store.collections if wanted.collection is None else (store.collection(wanted.collection),)
+
+
+def _run_on(check: Check, view: View, run: _Run) -> None:
+    mask = _mask(check.code, view, run.findings)
+    if mask is not None:
+        run.findings = [_following(f, check.code) if f is mask else f for f in run.findings]
+        run.note(check.code, "masked", f"follows from {mask.code}")
+        return
+    lack = unmet(check, view)
+    if lack is not None:
+        applicable = not isinstance(lack, NotApplicable)
+        run.note(check.code, "skipped" if applicable else "clean", lack.reason if applicable else f"not applicable: {lack.reason}")
+        return
+    try:
+        found = list(check.function(view))
+    except Exception as error:  # a check that raises is a result (CF901); the run goes on
+        run.note(check.code, "crashed", f"{type(error).__name__}: {error}")
+        run.errors[check.code] = traceback.format_exc()
+        run.findings.append(_crashed(check.code, view, error))
+        return
+    run.findings.extend(found)
+    run.note(check.code, "found" if found else "clean")
+
+
+def _mask(code: str, view: View, findings: list[Finding]) -> Finding | None:
+    name = view.name if isinstance(view, Collection) else None
+    for candidate in findings:
+        if code in MASKS.get(candidate.code, ()) and candidate.collection in (None, name):
+            return candidate
+    return None
+
+
+def _following(finding: Finding, code: str) -> Finding:
+    return finding if code in finding.follows else dataclasses.replace(finding, follows=(*finding.follows, code))
+
+
+def _crashed(code: str, view: View, error: Exception) -> Finding:
+    return finding(
+        "CF901",
+        view,
+        count=1,
+        unit="check",
+        expected=f"{code} runs to its end",
+        found=f"{type(error).__name__}: {error}",
+        where=(Place(file="forensics", rows=f"check of {code}"),),
+        means=f"What {code} looks for was not examined.",
+        remedy=Remedy(action="report-the-traceback", safety="manual"),
+    )
+
+
+def _finished(run: _Run, *, certain: bool) -> tuple[Finding, ...]:
+    findings = [*_joined_crashes(run.findings), *_skips(run)]
+    if not certain:
+        findings = [dataclasses.replace(f, confidence="possible") for f in findings]
+    return tuple(sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.collection or "")))
+
+
+def _joined_crashes(findings: list[Finding]) -> Iterator[Finding]:
+    """At most one CF901 per collection."""
+    seen: dict[str | None, Finding] = {}
+    for item in findings:
+        if item.code != "CF901":
+            yield item
+        elif item.collection in seen:
+            first = seen[item.collection]
+            seen[item.collection] = dataclasses.replace(first, count=first.count + 1, found=f"{first.found}; {item.found}")
+        else:
+            seen[item.collection] = item
+    yield from seen.values()
+
+
+def _skips(run: _Run) -> Iterator[Finding]:
+    """CF902 for checks that could not run, CF903 for those that saw only a part."""
+    for code, outcome in (("CF902", "skipped"), ("CF903", "partial")):
+        hit = [item for item in run.outcomes.values() if item.outcome == outcome]
+        if hit and not any(f.code == code for f in run.findings):
+            yield Finding(
+                code=code,
+                name=lookup(code).name,
+                severity=lookup(code).severity,  # pyright: ignore[reportArgumentType]
+                confidence="certain",
+                collection=None,
+                count=len(hit),
+                unit="checks",
+                expected="every check runs on whole data",
+                found={item.code: item.reason for item in hit},
+                where=(),
+                means="The areas of these checks were not, or not wholly, examined.",
+                remedy=Remedy(action="see-reasons", safety="manual"),
+            )
+
+
+def _unchanged(store: Store, before: Fingerprint, run: _Run) -> bool:
+    after = fingerprint(store.path)
+    if before == after:
+        return True
+    changed = before.differences(after)
+    if not any(f.code == "CF005" for f in run.findings):
+        run.findings.append(
+            finding(
+                "CF005",
+                store,
+                count=len(changed),
+                unit="files",
+                expected="the store does not change while it is read",
+                found={"changed": list(changed)},
+                where=tuple(Place(file=name) for name in changed[:5]),
+                means="Somebody wrote to the store while it was read; every finding is only possible.",
+                remedy=Remedy(action="stop-the-writer-and-diagnose-again", safety="manual"),
+            )
+        )
+    run.note("CF005", "found")
+    return False
+
+
+def _tool() -> dict[str, object]:
+    return {
+        "name": "forensics",
+        "version": forensics.__version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "numpy": np.__version__,
+    }
+
+
+def _store_facts(store: Store, findings: tuple[Finding, ...], unchanged: bool) -> dict[str, object]:
+    database = store.database
+    unsafe = sorted({f.code for f in findings if f.code in UNSAFE or (f.code == "CF301" and _queued(store, f.collection))})
+    return {
+        "path": str(store.path),
+        "chroma": "unknown" if isinstance(database, Absent) else written_by(database.migrations),
+        "safe_to_open": not unsafe,
+        "unsafe_because": unsafe,
+        "unchanged": unchanged,
+        "in_use": None if isinstance(store.handles, Absent) else store.in_use,
+        "opened_as": None if isinstance(database, Absent) else database.how,
+    }
+
+
+def _queued(store: Store, name: str | None) -> bool:
+    """True where the queue still holds vectors of a collection whose index is gone."""
+    for collection in store.collections:
+        rows = collection.pending_rows if collection.name == name else ()
+        if not isinstance(rows, Absent) and any(row.vector_bytes for row in rows):
+            return True
+    return False
+
+
+def summary(collection: Collection) -> CollectionSummary:
+    """The numbers of one collection; what cannot be known is None."""
+    records = collection.records
+    base = {
+        "name": collection.name,
+        "id": collection.id,
+        "dimension": collection.dimension,
+        "space": collection.settings.space,
+    }
+    if isinstance(records, Absent):
+        empty = dict.fromkeys(("records", "indexed", "pending", "missing", "ghosts", "deleted"))
+        return CollectionSummary(**base, **empty)  # pyright: ignore[reportArgumentType]
+    return CollectionSummary(**base, **_numbers(records))  # pyright: ignore[reportArgumentType]
+
+
+def _numbers(records: Records) -> dict[str, int | None]:
+    known = records.known
+    return {
+        "records": len(records),
+        "indexed": int(records.indexed.sum()) if known else None,
+        "pending": int(records.pending.sum()) if known else None,
+        "missing": int(records.missing.sum()) if known else None,
+        "ghosts": len(records.ghosts) if known else None,
+        "deleted": records.deleted,
+    }
