@@ -24,8 +24,8 @@ def sample(tmp_path: Path) -> Sample:
     from forensics import samples
 
     def restored(name: str) -> Path:
-        parent = tmp_path / f"{name.replace('/', '-')}-{len(list(tmp_path.iterdir()))}"
-        return samples.restore(name, parent)
+        store = tmp_path / f"{name.replace('/', '-')}-{len(list(tmp_path.iterdir()))}"
+        return samples.restore(name, store)
 
     return restored
 
