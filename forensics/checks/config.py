@@ -1,0 +1,1 @@
+"""Configuration: migrations, settings, dimension, segment types, tenants."""

@@ -1,0 +1,1 @@
+"""Database: the pages and tables of chroma.sqlite3."""

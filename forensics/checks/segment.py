@@ -1,0 +1,1 @@
+"""Checks of this level; none is registered yet."""

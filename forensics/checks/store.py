@@ -1,0 +1,1 @@
+"""Store: what lies in the folder, who has it open, and whether it can be read and written."""
