@@ -35,7 +35,7 @@ test: $(VENV)/installed-test
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(PY)
 
 nightly: $(VENV)/installed-test
 	$(PY) -P scripts/nightly.py

@@ -28,8 +28,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("repair.actions",),
     ("verify",),
     ("repair.apply", "repair.undo"),
-    ("reconciling",),
-    ("lab", "report"),
+    ("reconciling", "report"),
+    ("verbs",),
+    ("lab",),
     ("cli", "cli_text"),
 )
 # The public face imports lazily from every layer; samples and wings are imported by few (tested below).
