@@ -1,0 +1,276 @@
+"""Where the vectors of records that the index has lost still exist, and the vectors themselves.
+
+The order is that of Chroma's own replay first (the newest effective queue row), then set-aside and orphan directories
+of this store, then other copies. A vector from another directory is current only if the record was not written again
+after the watermark up to which that directory was written; else it is possibly older, and marked so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.readers.embeddings_queue import QueueRow, effects
+from forensics.readers.id_map import IdMap
+from forensics.records import elements_of
+from forensics.store import UUID, Collection, Store, VectorSegment
+
+QUEUE, SET_ASIDE, ORPHAN, ALSO, NOWHERE = "queue", "set-aside", "orphan", "also", "none"
+_STAMP = re.compile(r"\d{8}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Columns over k ids.
+
+    kind (k,) object: queue, set-aside, orphan, also or none. origin: the directory (relative to the store, or a path), ""
+    for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory. current (k,) bool.
+    has_document (k,) bool: SQLite holds a document that could be embedded again.
+    """
+
+    ids: tuple[str, ...] = field(repr=False)
+    kind: np.ndarray = field(repr=False)
+    origin: np.ndarray = field(repr=False)
+    ref: np.ndarray = field(repr=False)
+    current: np.ndarray = field(repr=False)
+    has_document: np.ndarray = field(repr=False)
+
+    def counts(self) -> dict[str, int]:
+        """How many ids have each kind of source."""
+        return dict(sorted(Counter(self.kind.tolist()).items()))
+
+    @property
+    def found(self) -> np.ndarray:
+        """(k,) bool: the vector still exists somewhere."""
+        return self.kind != NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """raw (k, dim) float32 as the user gave them; stored (k, dim) as level 0 holds them; norms (k,) float32.
+
+    exact (k,) bool: `stored` was copied from another level 0 and must come back bit for bit.
+    """
+
+    raw: np.ndarray
+    stored: np.ndarray
+    norms: np.ndarray
+    exact: np.ndarray
+
+
+def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[Path] = ()) -> Sources:
+    """For each id, the best place where its vector still exists. Ids are records of this collection."""
+    count = len(ids)
+    sources = Sources(
+        ids=tuple(ids),
+        kind=np.full(count, NOWHERE, dtype=object),
+        origin=np.full(count, "", dtype=object),
+        ref=np.full(count, -1, dtype=np.int64),
+        current=np.ones(count, dtype=bool),
+        has_document=np.fromiter((text is not None for text in documents(collection, ids)), dtype=bool, count=count),
+    )
+    _from_queue(collection, sources)
+    for kind, origin, segment in candidate_segments(collection, also):
+        if not sources.found.all():
+            _from_segment(collection, sources, kind, origin, segment)
+    return sources
+
+
+def _from_queue(collection: Collection, sources: Sources) -> None:
+    rows = collection.queue.rows(ids=sources.ids)
+    if isinstance(rows, Absent) or not rows:
+        return
+    dim = dimension_of(collection)
+    whole = [row for row in rows if row.vector_bytes is None or dim is None or row.vector_bytes == 4 * dim]
+    left = effects(_as_effective(whole), lambda _: False)
+    for index, name in enumerate(sources.ids):
+        effect = left.get(name)
+        if effect is not None and effect.exists and effect.vector_seq is not None:
+            sources.kind[index], sources.ref[index] = QUEUE, effect.vector_seq
+
+
+def _as_effective(rows: Sequence[QueueRow]) -> Iterator[QueueRow]:
+    """An `update` with a vector counts as an upsert: the record existed, only its index entry is lost."""
+    for row in rows:
+        yield QueueRow(row.seq_id, 2, row.id, row.vector_bytes, row.encoding) if row.operation == 1 else row
+
+
+def candidate_segments(collection: Collection, also: Sequence[Path] = ()) -> Iterator[tuple[str, str, VectorSegment]]:
+    """(kind, origin, segment) of every other directory that may hold vectors of this collection, newest first."""
+    found = [(_kind(segment), segment.relative, segment) for segment in collection.store.unreferenced]
+    found.sort(key=lambda item: _age(item[2]), reverse=True)
+    yield from found
+    for path in also:
+        with_store = Store(path) if (path / "chroma.sqlite3").exists() else None
+        for segment in with_store.segment_directories if with_store else ():
+            yield ALSO, str(segment.directory), segment
+
+
+def _kind(segment: VectorSegment) -> str:
+    return ORPHAN if UUID.fullmatch(segment.id) else SET_ASIDE
+
+
+def _age(segment: VectorSegment) -> int:
+    stamps = (facts.mtime_ns for facts in segment.facts.values() if not isinstance(facts, Absent))
+    return max(stamps, default=0)
+
+
+def _from_segment(collection: Collection, sources: Sources, kind: str, origin: str, segment: VectorSegment) -> None:
+    summary, id_map = segment.files.summary, segment.id_map
+    if isinstance(summary, Absent) or not isinstance(id_map, IdMap) or not _fits(collection, segment):
+        return
+    wanted = np.flatnonzero(~sources.found)
+    labels = np.fromiter((id_map.id_to_label.get(sources.ids[i], -1) for i in wanted), dtype=np.int64, count=len(wanted))
+    elements = elements_of(labels, summary)
+    good = (elements >= 0) & ~summary.deleted[np.maximum(elements, 0)] if len(summary.labels) else elements >= 0
+    if not good.any():
+        return
+    hit = wanted[good]
+    sources.kind[hit], sources.origin[hit], sources.ref[hit] = kind, origin, elements[good]
+    sources.current[hit] = _is_current(collection, [sources.ids[i] for i in hit], id_map)
+
+
+def _fits(collection: Collection, segment: VectorSegment) -> bool:
+    geometry, dim = segment.files.geometry, dimension_of(collection)
+    return not isinstance(geometry, Absent) and (dim is None or geometry.dim == dim)
+
+
+def _is_current(collection: Collection, ids: Sequence[str], id_map: IdMap) -> np.ndarray:
+    """True where the record was not written after that directory: its seq_id is at or below the directory's watermark.
+
+    1.x keeps no watermark in the directory. Its lower bound is the highest seq_id among the records that its map holds
+    and that were not written since the queue's oldest row; without one, the answer is False (possibly older).
+    """
+    seq = seq_ids_of(collection, ids)
+    if id_map.max_seq_id is not None:
+        return (seq >= 0) & (seq <= id_map.max_seq_id)
+    if id_map.id_to_seq_id:
+        held = np.fromiter((_plain(id_map.id_to_seq_id.get(name)) for name in ids), dtype=np.int64, count=len(ids))
+        return (seq >= 0) & (held >= seq)
+    return _current_by_order(collection, ids, seq, id_map)
+
+
+def _plain(value: object) -> int:
+    if isinstance(value, bytes):
+        return int.from_bytes(value[-8:], "big")
+    return value if isinstance(value, int) else -1
+
+
+def _current_by_order(collection: Collection, ids: Sequence[str], seq: np.ndarray, id_map: IdMap) -> np.ndarray:
+    """1.x gives labels in log order, so the newest label was added at or below the directory's watermark.
+
+    Its record's seq_id is that bound, unless it was written again since: then it is above that of a record which the
+    map does not hold yet, and the next older label serves.
+    """
+    rows = collection.rows
+    if isinstance(rows, Absent) or not id_map.id_to_label:
+        return np.zeros(len(ids), dtype=bool)
+    labels = np.fromiter((id_map.id_to_label.get(name, -1) for name in rows.ids), dtype=np.int64, count=len(rows))
+    everything = seq_ids_of(collection, rows.ids)
+    later = int(everything[labels < 0].min(initial=np.iinfo(np.int64).max))
+    bounds = everything[(labels >= 0) & (everything < later)]
+    newest = labels[(labels >= 0) & (everything < later)]
+    bound = int(bounds[np.argmax(newest)]) if len(newest) else -1
+    return (seq >= 0) & (seq <= bound)
+
+
+def fetch(collection: Collection, sources: Sources, index: np.ndarray) -> Vectors:
+    """The vectors of `sources` at the positions `index` (j,), all of which must have a source.
+
+    Raises ValueError for a position without one, or where the dimension of the collection is unknown.
+    """
+    dim = dimension_of(collection)
+    if dim is None or not sources.found[index].all():
+        raise ValueError("a vector was asked for that exists nowhere, or the dimension is unknown")
+    out = Vectors(
+        np.empty((len(index), dim), np.float32),
+        np.empty((len(index), dim), np.float32),
+        np.ones(len(index), np.float32),
+        np.zeros(len(index), bool),
+    )
+    _fill_from_queue(collection, sources, index, out, dim)
+    origins = {origin for origin in sources.origin[index] if origin}
+    for origin in sorted(origins):
+        _fill_from_segment(collection, sources, index, out, origin)
+    return out
+
+
+def _fill_from_queue(collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, dim: int) -> None:
+    mine = np.flatnonzero(sources.kind[index] == QUEUE)
+    raw = collection.queue.vectors(sources.ref[index[mine]], dim)
+    stored, norms = normalised(raw) if collection.settings.space == "cosine" else (raw, np.ones(len(raw), np.float32))
+    out.raw[mine], out.stored[mine], out.norms[mine] = raw, stored, norms
+
+
+def _fill_from_segment(collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, origin: str) -> None:
+    mine = np.flatnonzero(sources.origin[index] == origin)
+    segment = segment_at(collection, origin)
+    elements = sources.ref[index[mine]]
+    stored = segment.files.vectors(elements)
+    norms = np.ones(len(stored), np.float32)
+    if collection.settings.space == "cosine" and not isinstance(segment.files.lengths, Absent):
+        norms = np.asarray(segment.files.lengths)[elements].astype(np.float32)
+    out.stored[mine], out.norms[mine], out.exact[mine] = stored, norms, True
+    out.raw[mine] = stored * norms[:, None]
+
+
+def segment_at(collection: Collection, origin: str) -> VectorSegment:
+    """The segment that `origin` of a Sources names."""
+    for segment in collection.store.unreferenced:
+        if segment.relative == origin:
+            return segment
+    path = Path(origin)
+    return VectorSegment(path.name, Store(path.parent).tree, path.name)
+
+
+def normalised(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(stored, norms): what the engine makes of raw cosine vectors, in float32 as it does (norm + 1e-30)."""
+    norms = np.sqrt(np.einsum("ij,ij->i", raw, raw, dtype=np.float32)).astype(np.float32)
+    return (raw / (norms + np.float32(1e-30))[:, None]).astype(np.float32), norms
+
+
+def dimension_of(collection: Collection) -> int | None:
+    """The dimension that the index was built with, else the one that SQLite records."""
+    segment = collection.vector
+    if not isinstance(segment, Absent) and not isinstance(segment.files.geometry, Absent) and segment.state == "persisted":
+        return segment.files.geometry.dim
+    return collection.dimension
+
+
+def seq_ids_of(collection: Collection, ids: Sequence[str]) -> np.ndarray:
+    """(k,) int64 `embeddings.seq_id` of these ids; -1 where there is no row or it cannot be decoded."""
+    rows = collection.rows
+    everything = collection.database.seq_ids(collection.metadata_segment_id or "")
+    if isinstance(rows, Absent) or isinstance(everything, Absent):
+        return np.full(len(ids), -1, dtype=np.int64)
+    by_id = dict(zip(rows.ids, everything.tolist(), strict=True))
+    return np.fromiter((by_id.get(name, -1) for name in ids), dtype=np.int64, count=len(ids))
+
+
+def documents(collection: Collection, ids: Sequence[str]) -> list[str | None]:
+    """The document of each id, None where SQLite holds none."""
+    rows = collection.rows
+    if isinstance(rows, Absent):
+        return [None] * len(ids)
+    wanted = set(ids)
+    rowids = {int(rowid): name for name, rowid in zip(rows.ids, rows.rowids, strict=True) if name in wanted}
+    texts: dict[str, str] = {}
+    for part in _batches(sorted(rowids), 900):
+        marks = ",".join("?" * len(part))
+        sql = f"SELECT id, string_value FROM embedding_metadata WHERE key = 'chroma:document' AND id IN ({marks})"
+        found = collection.database.rows(sql, part)
+        for rowid, text in [] if isinstance(found, Absent) else found:
+            if isinstance(text, str):
+                texts[rowids[rowid]] = text
+    return [texts.get(name) for name in ids]
+
+
+def _batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
