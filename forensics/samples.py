@@ -39,7 +39,7 @@ class CollectionTruth:
     """What the user of a sample believes one collection to hold; row i of `vectors` belongs to `ids[i]`.
 
     `vectors` is float32 of shape (n, dimension), as the user gave them (before any normalising).
-    `in_doubt` are ids of a write that was killed before it was acknowledged: present or absent, both are fine.
+    `in_doubt` are ids of a write that was killed before it was acknowledged: either is fine.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What the engine does with a sample: calls in a child on a throw-away copy, compared with what was recorded.
 
 A symptom is a list of cases `{"says", "calls": [{"call", …arguments}], "expect": {…}}`. Each case gets its
-own restored copy and its own process; what is expected concerns the last call, the ones before it must succeed
+own restored copy and its own process. What is expected concerns the last call; those before it must succeed,
 unless they say `"may_fail": true`. In the arguments, `"documents": "all"` stands for every document that the
 user believes stored, and `"fresh": n` for n new records.
 
@@ -26,25 +26,27 @@ from forensics.testing.texts import fresh
 
 Json = dict[str, Any]
 TIMEOUT = 30.0
+EXPECTATIONS = ("value", "length", "error", "dies", "hangs", "vectors_true", "finds_itself", "elements")
+
+
+def case(says: str, call: str, *, collection: str = "terms", **details: Any) -> Json:
+    """One case of one call; what is an expectation goes there, the rest are arguments of the call."""
+    expect = {key: details.pop(key) for key in EXPECTATIONS if key in details}
+    return {"says": says, "calls": [{"call": call, "collection": collection, **details}], "expect": expect}
 
 
 def works(collection: str, count: int, *, finds_itself: bool = True) -> list[Json]:
     """The cases of a collection that is whole: every call answers, with the user's own vectors."""
+    at = {"collection": collection}
     cases = [
-        _case("count is right", {"call": "count"}, value=count),
-        _case("every vector comes back", {"call": "vectors"}, vectors_true=count),
-        _case("peek answers", {"call": "peek", "limit": 10}, vectors_true=min(count, 10)),
+        case("count is right", "count", value=count, **at),
+        case("every vector comes back", "vectors", vectors_true=count, **at),
+        case("peek answers", "peek", limit=10, vectors_true=min(count, 10), **at),
     ]
     if finds_itself:
-        query = {"call": "query", "documents": "all", "k": 3}
-        cases.append(_case("every document finds its record", query, finds_itself=count))
-    for case in cases:
-        case["calls"][0]["collection"] = collection
+        says = "every document finds its record"
+        cases.append(case(says, "query", documents="all", k=3, finds_itself=count, **at))
     return cases
-
-
-def _case(says: str, call: Json, **expect: Any) -> Json:
-    return {"says": says, "calls": [call], "expect": expect}
 
 
 def failures(name: str, python: Path | str) -> list[str]:
