@@ -187,6 +187,18 @@ def test_the_heavy_list_would_be_noticed() -> None:
     assert "scipy" in loaded_by("import scipy")
 
 
+def test_a_verb_stays_a_verb_whatever_was_imported() -> None:
+    """Loading the package `forensics.report` does not put it in the place of the verb `forensics.report`."""
+    modules = [name for name in map(dotted, PACKAGE.rglob("*.py")) if layer(name) is not None]
+    load = "; ".join(f"importlib.import_module('forensics.{name}')" for name in sorted(modules))
+    check = (
+        "hidden = [v for v in forensics.__all__ if not callable(getattr(forensics, v))]; assert not hidden"
+    )
+    loaded_by(
+        f"import importlib, warnings; warnings.simplefilter('ignore'); {load}; import forensics; {check}"
+    )
+
+
 def distribution(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
 
