@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that stands at `path` after the block, whole and on the disk; after an error `path` is as it was.
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A new file that stands at `path` after the block, whole and on the disk; after an error `path` is as it
+    was.
 
     Mode, owner and group of a file that it replaces are kept, as far as the system permits.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ CHUNK = 1 << 16
 
 
 @contextmanager
-def file_for_writing(path: Path) -> Iterator[np.ndarray]:
+def file_for_writing(path: Path) -> Generator[np.ndarray]:
     """The bytes of a draft file as a writable uint8 map; on the disk after the block."""
     if os.stat(path).st_size == 0:
         yield np.empty(0, dtype=np.uint8)
@@ -34,14 +34,16 @@ def file_for_writing(path: Path) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def level0_for_writing(directory: Path) -> Iterator[np.ndarray]:
+def level0_for_writing(directory: Path) -> Generator[np.ndarray]:
     """(cur_element_count,) writable records of `layout.level0_dtype` over the draft's data_level0.bin."""
     header = sound_header(directory)
     dtype = layout.level0_dtype(header.dim, header.M)
     with file_for_writing(directory / layout.LEVEL0_FILE) as raw:
         wanted = header.cur_element_count * dtype.itemsize
         if raw.size < wanted:
-            raise Refused(f"data_level0.bin has {raw.size} bytes, fewer than its {header.cur_element_count} elements need.")
+            raise Refused(
+                f"data_level0.bin has {raw.size} bytes, too few for {header.cur_element_count} elements."
+            )
         yield raw[:wanted].view(dtype)
 
 

@@ -63,8 +63,8 @@ def _filled(id_map: IdMap) -> dict[str, Any]:
 def _write_class(handle: BinaryIO, id_map: IdMap) -> None:
     """The opcodes of an instance around the pickled dict of its attributes.
 
-    The dict is written by the C pickler and loses its first two bytes (PROTO) and its last (STOP). The opcodes before it
-    memoize nothing, so the memo numbers inside the dict stay right.
+    The dict is written by the C pickler and loses its first two bytes (PROTO) and its last (STOP). The
+    opcodes before it memoize nothing, so the memo numbers inside the dict stay right.
     """
     state = _class_state(id_map)
     module, name = (_short_string(part) for part in CLASS)

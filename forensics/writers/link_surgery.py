@@ -1,7 +1,7 @@
 """Neighbour lists cleaned in place: what no graph may hold goes, everything else stays where it is.
 
-A neighbour may not be an element that does not exist, the element itself, one that is in the list already, or (on an
-upper level) one that has no list there. hnswlib follows such a number without looking and dies.
+A neighbour may not be an element that does not exist, the element itself, one that is in the list already, or
+(on an upper level) one that has no list there. hnswlib follows such a number without looking and dies.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from forensics.writers.draft_maps import CHUNK, file_for_writing, level0_for_wri
 
 
 def drop_bad_neighbours(directory: Path) -> np.ndarray:
-    """No list of the draft in `directory` names a neighbour that it may not. Returns the sorted internal ids changed.
+    """No list of the draft in `directory` names a neighbour that it may not. Returns the sorted internal ids
+    changed.
 
-    A count above the room of its list is taken as a full list. Needs a sound header and link_lists.bin that walks to its
-    end; raises Refused otherwise. The elements returned have fewer links than before: see `relink`.
+    A count above the room of its list is taken as a full list. Needs a sound header and link_lists.bin that
+    walks to its end; raises Refused otherwise. The elements returned have fewer links than before: see
+    `relink`.
     """
     changed = [_clean_level0(directory), _clean_upper(directory)]
     return np.unique(np.concatenate(changed))
@@ -102,7 +104,9 @@ def _clean_upper_level(walk: LinkWalk, raw: np.ndarray, level: int) -> np.ndarra
 def write_lists(
     walk: LinkWalk, raw: np.ndarray, level: int, elements: np.ndarray, counts: np.ndarray, links: np.ndarray
 ) -> None:
-    """The lists of `elements` on upper level `level` are `links` (k, M) with `counts` (k,), in the writable map `raw`."""
+    """The lists of `elements` on upper level `level` are `links` (k, M) with `counts` (k,), in the writable
+    map `raw`.
+    """
     words = raw[: raw.size // 4 * 4].view("<u4")
     starts = walk.offsets[np.searchsorted(walk.tall, elements)] + (level - 1) * layout.list_size(walk.M)
     rows = (starts // 4)[:, None] + np.arange(walk.M + 1)[None, :]

@@ -1,8 +1,8 @@
 """New links for elements that lost theirs, or that no search reaches, without touching the rest of the graph.
 
-Each gets links to its nearest neighbours, chosen by hnswlib's own heuristic (`getNeighborsByHeuristic2`), and those get
-links back to it, shrunk by the same heuristic where their lists are full. Unlike hnswlib it sees to it that nobody
-loses the last link that leads to him.
+Each gets links to its nearest neighbours, chosen by hnswlib's own heuristic (`getNeighborsByHeuristic2`), and
+those get links back to it, shrunk by the same heuristic where their lists are full. Unlike hnswlib it sees to
+it that nobody loses the last link that leads to him.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def relink(
 ) -> np.ndarray:
     """Each live one of `elements` (k,) has links on level 0 and at least `incoming` links that lead to it.
 
-    Neighbours are the exact nearest live elements, or come from `candidates` (k, c), internal ids that a search does reach
-    (-1 where there are fewer). Returns the sorted internal ids whose lists changed. Raises Refused for a space that is
-    none, or where nothing is left to link to; a rebuild is the remedy then.
+    Neighbours are the exact nearest live elements, or come from `candidates` (k, c), internal ids that a
+    search does reach (-1 where there are fewer). Returns the sorted internal ids whose lists changed. Raises
+    Refused for a space that is none, or where nothing is left to link to; a rebuild is the remedy then.
     """
     if space not in SPACES:
         raise Refused(f"{space!r} is not a space of hnswlib ({', '.join(SPACES)}).")
@@ -61,7 +61,7 @@ def in_degrees(level0: np.ndarray) -> np.ndarray:
 
 
 def distances(space: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(a, b) float32 distances of `left` (a, dim) and `right` (b, dim) in that space, as hnswlib orders them."""
+    """(a, b) float32 distances of `left` (a, dim) and `right` (b, dim) in that space."""
     products = left @ right.T
     if space != "l2":
         return 1.0 - products
@@ -70,15 +70,21 @@ def distances(space: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def nearest(level0: np.ndarray, space: str, queries: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
-    """(q, k) int64 internal ids of the nearest elements where `allowed` (n,) bool, nearest first; -1 where there are fewer.
+    """(q, k) int64 internal ids of the nearest elements where `allowed` (n,) bool, nearest first; -1 where
+    there are fewer.
 
     Exact. Reads every vector once per 1,024 queries, in blocks.
     """
-    rows = [_nearest_block(level0, space, queries[at : at + QUERIES], allowed, k) for at in range(0, len(queries), QUERIES)]
+    rows = [
+        _nearest_block(level0, space, queries[at : at + QUERIES], allowed, k)
+        for at in range(0, len(queries), QUERIES)
+    ]
     return np.concatenate(rows) if rows else np.empty((0, k), dtype=np.int64)
 
 
-def _nearest_block(level0: np.ndarray, space: str, queries: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
+def _nearest_block(
+    level0: np.ndarray, space: str, queries: np.ndarray, allowed: np.ndarray, k: int
+) -> np.ndarray:
     best = np.full((len(queries), k), np.inf, dtype=np.float32)
     ids = np.full((len(queries), k), -1, dtype=np.int64)
     for members, vectors in _blocks(level0, allowed):
@@ -113,16 +119,24 @@ def _targets(
 
 
 def _neighbours(graph: _Graph, targets: np.ndarray, lists: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Per target the internal ids worth linking to, nearest first; first those that are well linked themselves."""
+    """Per target the internal ids worth linking to, nearest first; first those that are well linked
+    themselves.
+    """
     level0, k = graph.level0, 2 * graph.M
     others = (level0["flags"] & layout.DELETED_FLAG) == 0
     others[targets] = False
     if targets.size and not others.any() and lists is None:
-        raise Refused("no live element keeps its links, so nothing is left to link to; the index must be rebuilt.")
+        raise Refused(
+            "no live element keeps its links, so nothing is left to link to; the index must be rebuilt."
+        )
     for start in range(0, len(targets), QUERIES):
         part = targets[start : start + QUERIES]
         vectors = np.ascontiguousarray(level0["vector"][part])
-        near = nearest(level0, graph.space, vectors, others, k) if lists is None else lists[start : start + QUERIES]
+        near = (
+            nearest(level0, graph.space, vectors, others, k)
+            if lists is None
+            else lists[start : start + QUERIES]
+        )
         for row, element in zip(near, part.tolist(), strict=True):
             yield row[(row >= 0) & (row != element)]
 
@@ -154,7 +168,9 @@ class _Graph:
             self.force(other, element)
 
     def select(self, element: int, near: np.ndarray, room: int) -> np.ndarray:
-        """hnswlib's heuristic: of `near`, nearest first, those that are nearer to `element` than to one chosen before."""
+        """hnswlib's heuristic: of `near`, nearest first, those that are nearer to `element` than to one
+        chosen before.
+        """
         if len(near) < room:
             return near
         vectors = self.level0["vector"][near]

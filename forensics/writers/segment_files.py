@@ -1,4 +1,5 @@
-"""The four binary files of a draft segment directory: written whole, or changed in place where little is wrong.
+"""The four binary files of a draft segment directory: written whole, or changed in place where little is
+wrong.
 
 Every function works on a *draft*; none is ever given the evidence. Afterwards the bytes are on the disk.
 The link repair lives in `link_surgery` and `relink` and is offered here too.
@@ -18,7 +19,13 @@ from forensics.readers import layout
 from forensics.readers.hnsw import map_file
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
 from forensics.writers.atomic import replacing, write_bytes
-from forensics.writers.draft_maps import level0_for_writing, level0_summary, sound_header, sound_walk, well_connected
+from forensics.writers.draft_maps import (
+    level0_for_writing,
+    level0_summary,
+    sound_header,
+    sound_walk,
+    well_connected,
+)
 from forensics.writers.link_surgery import drop_bad_neighbours
 from forensics.writers.relink import relink
 
@@ -51,7 +58,14 @@ def write_lengths(path: Path, lengths: np.ndarray) -> None:
 
 
 def make_header(
-    *, dim: int, M: int, ef_construction: int, count: int, maxlevel: int, enterpoint: int, max_elements: int = 0
+    *,
+    dim: int,
+    M: int,
+    ef_construction: int,
+    count: int,
+    maxlevel: int,
+    enterpoint: int,
+    max_elements: int = 0,
 ) -> layout.Header:
     """The header of an index of `count` elements; everything else in it follows from `dim` and `M`."""
     label_offset = 4 + 8 * M + 4 * dim
@@ -74,9 +88,11 @@ def make_header(
 
 
 def flatten_links(directory: Path) -> int:
-    """No element has upper levels any more; the header starts every search at level 0. Returns the new enterpoint.
+    """No element has upper levels any more; the header starts every search at level 0. Returns the new
+    enterpoint.
 
-    Needs a sound header and level 0 in `directory`. Search still reaches what level 0 reaches, a little slower.
+    Needs a sound header and level 0 in `directory`. Search still reaches what level 0 reaches, a little
+    slower.
     """
     header, summary = sound_header(directory), level0_summary(directory)
     with replacing(directory / layout.LINKS_FILE) as handle:
@@ -87,10 +103,12 @@ def flatten_links(directory: Path) -> int:
 
 
 def rewrite_link_lists(directory: Path, walk: LinkWalk) -> int:
-    """link_lists.bin holds what `walk` accepted, the elements behind a break have no upper levels, and no tail follows.
+    """link_lists.bin holds what `walk` accepted, the elements behind a break have no upper levels, and no
+    tail follows.
 
-    Levels and enterpoint of the header agree with it. `walk` may lie over another file than the draft's, so that a
-    bloated original need not be copied first. Returns how many elements lost their upper levels to a break.
+    Levels and enterpoint of the header agree with it. `walk` may lie over another file than the draft's, so
+    that a bloated original need not be copied first. Returns how many elements lost their upper levels to a
+    break.
     """
     header = sound_header(directory)
     if walk.count != header.cur_element_count or walk.M != header.M:
@@ -105,7 +123,9 @@ def rewrite_link_lists(directory: Path, walk: LinkWalk) -> int:
 
 
 def settle_entry(directory: Path) -> int:
-    """maxlevel and enterpoint of the header are what the lists say; kept where they agree already. Returns the enterpoint."""
+    """maxlevel and enterpoint of the header are what the lists say; kept where they agree already. Returns
+    the enterpoint.
+    """
     header, summary, walk = sound_header(directory), level0_summary(directory), sound_walk(directory)
     levels = walk.levels
     top = int(levels.max(initial=0))
@@ -117,7 +137,8 @@ def settle_entry(directory: Path) -> int:
 
 
 def rebuild_header(directory: Path, dim: int, M: int, ef_construction: int, count: int) -> layout.Header:
-    """header.bin describes the first `count` elements of level 0; levels and enterpoint come from link_lists.bin.
+    """header.bin describes the first `count` elements of level 0; levels and enterpoint come from
+    link_lists.bin.
 
     Where those lists do not walk, the caller flattens them next: the header then says maxlevel 0.
     Raises Refused where level 0 has fewer elements.
