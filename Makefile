@@ -14,6 +14,8 @@ export STORE
 PYTEST        := $(PY) -P -m pytest
 NOTEBOOKS     := --nbval --nbval-current-env --nbval-cell-timeout=120 \
                  --nbval-sanitize-with tests/notebooks/sanitize.cfg
+JOBS          ?= 2
+PARALLEL      := -n $(JOBS) --dist loadfile
 QUICK         := not (slow or browser or oldchroma or minilm or fault)
 TESTS         := tests/unit tests/corpus tests/properties tests/notebooks notebooks
 
@@ -30,7 +32,7 @@ investigate: $(VENV)/installed
 	@$(PY) -P -m forensics.lab.investigate $${STORE:+"$$STORE"} $(if $(filter-out 0 no,$(YES)),--yes)
 
 test: $(VENV)/installed-test
-	$(PYTEST) $(NOTEBOOKS) -m "$(QUICK)" $(PYTEST_ARGS) $(TESTS)
+	$(PYTEST) $(PARALLEL) $(NOTEBOOKS) -m "$(QUICK)" $(PYTEST_ARGS) $(TESTS)
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
@@ -62,10 +64,11 @@ $(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/made pyproject.toml constraints.txt
-	@$(PY) -m pip install -qq --disable-pip-version-check -e '.[test,browser]' -c constraints.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check -e '.[test]' -c constraints.txt
 	@touch $(VENV)/installed $@
 
 # pip learnt to read dependency groups in 25.1; the one that comes with Python 3.11 is older.
 $(VENV)/installed-dev: $(VENV)/installed-test
+	@$(PY) -m pip install -qq --disable-pip-version-check -e '.[test,browser]' -c constraints.txt
 	@$(PY) scripts/dependency_group.py dev | xargs $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
 	@touch $@

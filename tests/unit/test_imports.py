@@ -18,7 +18,7 @@ PACKAGE = ROOT / "forensics"
 
 # What may import what: a module imports its own layer and the layers before it (ARCHITECTURE.md, "Imports").
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("absent", "codes", "errors", "model"),
+    ("_verb", "absent", "codes", "durable", "errors", "handles", "model"),
     ("readers",),
     ("graph", "records", "seal", "store"),
     ("breakdown", "checks", "diff", "explaining", "sources"),
