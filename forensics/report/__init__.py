@@ -1,0 +1,7 @@
+"""Diagnosis, plan and verdict as text and HTML, and the incident report of a case. Views: they measure nothing."""
+
+from __future__ import annotations
+
+from forensics._verb import make_callable
+
+make_callable(__name__)

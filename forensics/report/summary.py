@@ -1,0 +1,256 @@
+"""Diagnosis, plan and verdict in sentences. Pure: JSON in, words out; every view says the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forensics.codes import catalogue
+from forensics.report.plain import counted, joined, lowered, number, raised, visible
+
+Json = Any
+SEVERITIES = ("fatal", "error", "warning", "note")
+CLOSED = "Do not open this store with Chroma before it is repaired"
+ANSWERED = ("clean", "found", "masked", "partial")
+_UNSAFE = {
+    "CF202": "the queue was emptied, so what Chroma writes next would vanish without an error",
+    "CF205": "the next open would purge the only copy of its vectors",
+    "CF301": "the next open may purge the vectors that only the queue still holds",
+    "CF401": "its id map is gone, and the next read would overwrite the whole index",
+    "CF402": "its id map is empty, and an attempt to mend it by deleting it would overwrite the whole index",
+    "CF403": "its id map is cut off, and an attempt to mend it by deleting it would overwrite the whole index",
+    "CF412": "a flush was cut, and the next write can crash in the middle of the index",
+}
+
+
+def as_json(record: Json) -> Json:
+    """The JSON of a record of `forensics.model`; JSON as it is."""
+    return record if isinstance(record, Mapping) else record.to_json()
+
+
+def above_notes(diagnosis: Mapping[str, Json]) -> list[Json]:
+    """The findings that are more than a note."""
+    return [finding for finding in diagnosis["findings"] if finding["severity"] != "note"]
+
+
+def is_complete(diagnosis: Mapping[str, Json]) -> bool:
+    """True where every check that was asked for ran on whole data of a store that stood still."""
+    broken = any(check["outcome"] in ("skipped", "partial", "crashed") for check in diagnosis["checks"])
+    return bool(diagnosis["store"].get("unchanged", True)) and not broken
+
+
+def safe_to_open(diagnosis: Mapping[str, Json]) -> bool:
+    return bool(diagnosis["store"].get("safe_to_open", True))
+
+
+def state(diagnosis: Mapping[str, Json]) -> str:
+    """closed, fatal, error, warning, unsure or healthy: what the worst of it amounts to."""
+    if not safe_to_open(diagnosis):
+        return "closed"
+    worst = next((name for name in SEVERITIES[:3] if any(f["severity"] == name for f in diagnosis["findings"])), None)
+    return worst or ("healthy" if is_complete(diagnosis) else "unsure")
+
+
+def verdict_sentence(diagnosis: Mapping[str, Json]) -> str:
+    """What is the matter, in one or two plain sentences for somebody who is worried."""
+    match state(diagnosis):
+        case "closed":
+            return f"{CLOSED}: {_why_closed(diagnosis)}. {damage_sentence(diagnosis)}"
+        case "fatal" | "error":
+            return damage_sentence(diagnosis)
+        case "warning":
+            return f"No record is known to be lost, but {_worst(diagnosis)}."
+        case "unsure":
+            return "No damage was found in what could be examined, but not everything could be."
+        case _:
+            ran, asked = coverage(diagnosis)
+            return f"No damage found: {'all ' if ran == asked else ''}{counted(ran, 'check')} ran."
+
+
+def _why_closed(diagnosis: Mapping[str, Json]) -> str:
+    codes = [code for code in diagnosis["store"].get("unsafe_because", ()) if code in _UNSAFE]
+    return "; ".join(f"{_UNSAFE[code]} ({code}{_of(diagnosis, code)})" for code in codes) or "it would lose data"
+
+
+def _of(diagnosis: Mapping[str, Json], code: str) -> str:
+    names = [f["collection"] for f in diagnosis["findings"] if f["code"] == code and f["collection"] is not None]
+    return f" in {joined([_name(name) for name in names])}" if names else ""
+
+
+def _name(collection: str) -> str:
+    return f'"{visible(collection)}"'
+
+
+def damage_sentence(diagnosis: Mapping[str, Json]) -> str:
+    """How many records search cannot find, or else what the worst finding is."""
+    parts = [part for c in diagnosis["collections"] if (part := collection_damage(c))]
+    if parts:
+        return f"Damaged: {'; '.join(parts[:3])}{_and_more(len(parts) - 3, 'collection')}."
+    return f"Damaged: {_worst(diagnosis)}."
+
+
+def _and_more(count: int, unit: str) -> str:
+    return f"; and {counted(count, f'more {unit}')}" if count > 0 else ""
+
+
+def collection_damage(summary: Mapping[str, Json]) -> str:
+    """What search misses in one collection; empty where it misses nothing."""
+    name, records, missing = _name(summary["name"]), summary["records"], summary["missing"]
+    if records is None:
+        return f"the records of {name} cannot be counted"
+    if missing is None:
+        return f"nothing says any more which vector belongs to which of the {counted(records, 'record')} of {name}"
+    if missing:
+        return f"search cannot find {number(missing)} of the {counted(records, 'record')} of {name}"
+    return ""
+
+
+def _worst(diagnosis: Mapping[str, Json]) -> str:
+    findings = above_notes(diagnosis)
+    rest = f" (and {counted(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
+    first = findings[0]
+    place = "" if first["collection"] is None else f" in {_name(first['collection'])}"
+    return f"{lowered(defect(first['code']))}{place}{rest}"
+
+
+def defect(code: str) -> str:
+    """The catalogue's sentence of a code; empty for a code of a newer catalogue."""
+    row = catalogue().get(code)
+    return "" if row is None else row.defect
+
+
+def headline(finding: Mapping[str, Json]) -> str:
+    """The sentence of a finding: how many, and of what."""
+    sentence = lowered(defect(finding["code"]) or f"{finding['name']}")
+    count = counted(finding["count"], finding["unit"])
+    names_them = sentence.split(" ", 1)[0] == counted(2, finding["unit"]).split(" ", 1)[1]
+    if finding["count"] == 1 and not names_them:
+        return f"{raised(sentence)}."
+    if names_them and finding["count"] > 1:
+        return f"{number(finding['count'])} {sentence}."
+    return f"{count} — {sentence}."
+
+
+def coverage(diagnosis: Mapping[str, Json]) -> tuple[int, int]:
+    """(how many checks ran, how many were asked for)."""
+    outcomes = [check["outcome"] for check in diagnosis["checks"]]
+    return sum(name in ANSWERED for name in outcomes), sum(name != "not-asked" for name in outcomes)
+
+
+def severity_counts(diagnosis: Mapping[str, Json]) -> str:
+    """`2 errors, 1 warning`, worst first; `no findings`."""
+    found = Counter(finding["severity"] for finding in diagnosis["findings"])
+    return ", ".join(_severity(found[name], name) for name in SEVERITIES if found[name]) or "no findings"
+
+
+def _severity(count: int, name: str) -> str:
+    return f"{number(count)} {name}" if name == "fatal" else counted(count, name)
+
+
+def coverage_sentence(diagnosis: Mapping[str, Json]) -> str:
+    """`31 of 33 checks ran (2 skipped: no id map; not asked for: CF103 CF105 with --deep)`."""
+    ran, asked = coverage(diagnosis)
+    parts = [part for name in ("skipped", "partial", "crashed") if (part := _short_of(diagnosis, name))]
+    parts += _not_asked(diagnosis)
+    inside = f" ({'; '.join(parts)})" if parts else ""
+    return f"{number(ran)} of {counted(asked, 'check')} ran{inside}"
+
+
+def _short_of(diagnosis: Mapping[str, Json], outcome: str) -> str:
+    hit = [check for check in diagnosis["checks"] if check["outcome"] == outcome]
+    reasons = list(dict.fromkeys(visible(check["reason"]) for check in hit if check["reason"]))
+    more = f" and {counted(len(reasons) - 2, 'other reason')}" if len(reasons) > 2 else ""
+    return f"{number(len(hit))} {outcome}: {'; '.join(reasons[:2])}{more}" if hit else ""
+
+
+def _not_asked(diagnosis: Mapping[str, Json]) -> list[str]:
+    hit = [check for check in diagnosis["checks"] if check["outcome"] == "not-asked"]
+    switches = dict.fromkeys(check["reason"] for check in hit if check["reason"].startswith("runs with "))
+    named = [f"only {reason.removeprefix('runs ')}: {_codes(hit, reason)}" for reason in switches]
+    rest = sum(check["reason"] not in switches for check in hit)
+    return [*named, f"{counted(rest, 'code')} of the catalogue not looked for"] if rest else named
+
+
+def _codes(checks: Sequence[Json], reason: str) -> str:
+    return code_ranges([check["code"] for check in checks if check["reason"] == reason])
+
+
+def code_ranges(codes: Sequence[str]) -> str:
+    """`CF402–CF405 CF501`: neighbours in the catalogue joined."""
+    order = {code: rank for rank, code in enumerate(catalogue())}
+    runs: list[list[str]] = []
+    for code in sorted(set(codes), key=lambda code: (order.get(code, len(order)), code)):
+        joins = bool(runs) and order.get(code, -1) == order.get(runs[-1][-1], -3) + 1
+        runs[-1].append(code) if joins else runs.append([code])
+    return " ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else " ".join(run) for run in runs)
+
+
+def last_line(diagnosis: Mapping[str, Json]) -> str:
+    """The summary that ends every diagnosis."""
+    changed = "nothing was changed" if diagnosis["store"].get("unchanged", True) else "the store changed while it was read"
+    return f"{severity_counts(diagnosis)} · {coverage_sentence(diagnosis)} · {changed}"
+
+
+def remedy_sentence(remedy: Mapping[str, Json]) -> str:
+    """`safe: nothing is lost`, `lossy: up to 270 records`, `manual: explained only`."""
+    match remedy["safety"]:
+        case "safe":
+            return "safe: nothing is lost"
+        case "lossy":
+            return f"lossy: up to {counted(remedy['loses'], 'record')} whose data would be gone or made anew"
+        case _:
+            return "manual: explained, never done by the tool"
+
+
+def approval_sentence(action: Mapping[str, Json]) -> str:
+    """Whether the plan does it, or what it would take."""
+    if action["approved"]:
+        return "will be done"
+    codes = " ".join(action["codes"])
+    match action["approval"]:
+        case "accept-loss":
+            return f"not done unless you say --accept-loss {codes}"
+        case "also-fix":
+            return f"not done unless you say --also-fix {codes}"
+        case "choice":
+            return "not done unless you choose it"
+        case "manual":
+            return "explained, never done by the tool"
+        case _:
+            return "not done"
+
+
+def effect_sentence(effect: Mapping[str, Json]) -> str:
+    """`search finds 300 records (30 before): 270 re-embedded`."""
+    extra = [
+        f"{number(effect[name])} {words}"
+        for name, words in (("reattached", "re-attached"), ("reembedded", "re-embedded"), ("set_aside", "set aside"), ("lost", "lost"))
+        if effect.get(name)
+    ]
+    tail = f": {joined(extra)}" if extra else ""
+    return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
+
+
+def plan_sentence(plan: Mapping[str, Json]) -> str:
+    """What the plan comes to, in one line."""
+    approved = [action for action in plan["actions"] if action["approved"]]
+    lost = sum(effect["lost"] for effect in plan["effects"])
+    if not plan["actions"]:
+        return "Nothing to do."
+    if not approved:
+        return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
+    losing = f"{counted(lost, 'record')} cannot be brought back" if lost else "no record is lost"
+    return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} will be done; {losing}."
+
+
+def verified_sentence(verdict: Mapping[str, Json]) -> str:
+    """Whether the repair did what the plan said."""
+    failed = [test for test in verdict["tests"] if not test["passed"]]
+    ran = len(verdict["tests"])
+    if failed:
+        return f"Not verified: {number(len(failed))} of {counted(ran, 'test')} failed."
+    by = {"checks+engine": "by the checks and by the engine", "checks": "by the checks alone; the engine was not asked"}
+    if verdict["verified"] not in by:
+        return f"Not verified, although none of {counted(ran, 'test')} failed."
+    return f"Verified {by[verdict['verified']]}: {'the one test' if ran == 1 else f'all {number(ran)} tests'} passed."

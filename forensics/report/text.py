@@ -1,0 +1,203 @@
+"""The terminal form of diagnosis, plan and verdict: plain strings without colour, the same on every run."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from forensics.report.plain import counted, number, show, visible
+from forensics.report.summary import (
+    approval_sentence,
+    as_json,
+    code_ranges,
+    effect_sentence,
+    headline,
+    last_line,
+    plan_sentence,
+    remedy_sentence,
+    verdict_sentence,
+    verified_sentence,
+)
+
+Json = Any
+WIDTH = 100
+LABEL = 12
+NUMBERS = ("records", "indexed", "pending", "missing", "ghosts", "deleted")
+
+
+def diagnosis_text(diagnosis: Json, *, case: Path | None = None, path: bool = False) -> str:
+    """The verdict in plain words, the collections, a block per finding worst first, and the summary line.
+
+    `path` names the store by its whole path; without it the text is the same wherever the store lies.
+    `case` names the folder that holds the full lists.
+    """
+    data = as_json(diagnosis)
+    blocks = [
+        f"{_wrapped(verdict_sentence(data), '')}\n{_store_line(data, path=path)}",
+        _collections_table(data["collections"]),
+        *(finding_text(finding, case=case) for finding in data["findings"]),
+        _wrapped(last_line(data), ""),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def finding_text(finding: Json, *, case: Path | None = None) -> str:
+    """One finding: code and name, the sentence, where, expected, found, what it means, causes, remedy, more."""
+    data = as_json(finding)
+    lines = [_title(data), _wrapped(headline(data), "  ")]
+    lines += [_field(label, value) for label, value in _fields(data, case) if value]
+    return "\n".join(lines)
+
+
+def _title(data: Mapping[str, Json]) -> str:
+    place = "the store" if data["collection"] is None else f'collection "{visible(data["collection"])}"'
+    return f"{data['severity']:<7} {data['code']} {data['name']:<26} {place:<28} {data['confidence']}"
+
+
+def _fields(data: Mapping[str, Json], case: Path | None) -> Iterator[tuple[str, str]]:
+    yield "where", "  |  ".join(place_text(place) for place in data["where"][:4])
+    yield "expected", show(data["expected"])
+    yield "found", show(data["found"])
+    yield "means", visible(data["means"])
+    yield from ((label, text) for label, text in _causes(data["causes"]))
+    yield "follows", f"{code_ranges(data['follows'])} (not examined by themselves)" if data["follows"] else ""
+    yield "remedy", f"{data['remedy']['action']} — {remedy_sentence(data['remedy'])}"
+    yield "more", _more(data, case)
+
+
+def _causes(causes: Sequence[Mapping[str, Json]]) -> Iterator[tuple[str, str]]:
+    for rank, cause in enumerate(causes):
+        yield "" if rank else "cause", f"{visible(cause['name'])} ({cause['confidence']}): {visible(cause['evidence'])}"
+
+
+def _more(data: Mapping[str, Json], case: Path | None) -> str:
+    files = evidence_files(case, data["code"]) if case else []
+    lists = f" · full list {', '.join(visible(str(path)) for path in files[:3])}" if files else ""
+    return f"forensics explain {data['code']}{lists}"
+
+
+def evidence_files(case: Path, code: str) -> list[Path]:
+    """The full lists of a code in the case folder."""
+    return sorted((case / "evidence").glob(f"{code}-*.csv"))
+
+
+def place_text(place: Mapping[str, Json]) -> str:
+    """`<directory>/header.bin at byte 20: rows`; the directory cut to the start of its UUID."""
+    at = "" if place["offset"] is None else f" at byte {number(place['offset'])}"
+    rows = "" if not place["rows"] else f": {visible(place['rows'])}"
+    return f"{visible(brief_path(place['file']))}{at}{rows}"
+
+
+def brief_path(path: str) -> str:
+    """A path relative to the store, its UUIDs cut to eight letters."""
+    return "/".join(f"{part[:8]}…" if _is_uuid(part) else part for part in path.split("/"))
+
+
+def _is_uuid(part: str) -> bool:
+    return len(part) == 36 and [len(piece) for piece in part.split("-")] == [8, 4, 4, 4, 12]
+
+
+def _field(label: str, text: str) -> str:
+    first = f"  {label:<{LABEL - 2}}"
+    return _wrapped(text, " " * LABEL, first)
+
+
+def _wrapped(text: str, indent: str, first: str | None = None) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _store_line(data: Mapping[str, Json], *, path: bool) -> str:
+    store = data["store"]
+    name = str(store["path"]) if path else PurePath(str(store["path"])).name
+    version = store.get("chroma") or "unknown"
+    held = counted(len(data["collections"]), "collection")
+    return f"{visible(name)} · Chroma {visible(str(version))} · {held}"
+
+
+def _collections_table(collections: Sequence[Mapping[str, Json]]) -> str:
+    """One line per collection; `?` where a number is not known."""
+    if not collections:
+        return ""
+    rows = [("collection", *NUMBERS, "")]
+    rows += [(visible(c["name"]), *(_cell(c[name]) for name in NUMBERS), _space(c)) for c in collections]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(_row(row, widths) for row in rows)
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> str:
+    numbers = "  ".join(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
+    return f"{row[0].ljust(widths[0])}  {numbers}  {row[-1]}".rstrip()
+
+
+def _cell(value: int | None) -> str:
+    return "?" if value is None else number(value)
+
+
+def _space(collection: Mapping[str, Json]) -> str:
+    dimension = collection["dimension"]
+    return f"{collection['space'] or 'space unknown'}, {'?' if dimension is None else number(dimension)} dimensions"
+
+
+def plan_text(plan: Json) -> str:
+    """What would be done, in order, with what it loses, and what would be left; nothing has been changed."""
+    data = as_json(plan)
+    blocks = [
+        f"{plan_sentence(data)} Nothing has been changed yet.",
+        *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
+        _effects_text(data["effects"]),
+        _losses_text(data["losses"]),
+        _codes_text(data),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _action_text(index: int, action: Mapping[str, Json]) -> str:
+    place = "the store" if action["collection"] is None else f'collection "{visible(action["collection"])}"'
+    lines = [f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"]
+    loses = f", loses {counted(action['loses'], 'record')}" if action["loses"] else ""
+    lines.append(_field("what", f"{action['kind']} for {' '.join(action['codes'])} in {place} — {action['safety']}{loses}"))
+    lines.append(_field("approval", approval_sentence(action)))
+    return "\n".join([*lines, _field("why", visible(action["why"]))] if action["why"] else lines)
+
+
+def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
+    return "\n".join(_wrapped(f'"{visible(e["collection"])}": {effect_sentence(e)}', "  ") for e in effects)
+
+
+def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:
+    if not losses:
+        return ""
+    return "\n".join(["What cannot be brought back:", *(_wrapped(f"- {show(loss)}", "    ", "  ") for loss in losses)])
+
+
+def _codes_text(data: Mapping[str, Json]) -> str:
+    promised = f"The plan promises that these go: {' '.join(data['promised'])}." if data["promised"] else ""
+    left = f"These stay: {' '.join(data['remaining'])}." if data["remaining"] else ""
+    return " ".join(part for part in (promised, left) if part)
+
+
+def verdict_text(verdict: Json) -> str:
+    """Whether it is verified, test by test, and what is left."""
+    data = as_json(verdict)
+    left = f"Findings that stay: {' '.join(data['remaining'])}." if data["remaining"] else "No finding is left."
+    blocks = [
+        verified_sentence(data),
+        "\n".join(_test_text(test) for test in data["tests"]),
+        _effects_text(data["effects"]),
+        left,
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _test_text(test: Mapping[str, Json]) -> str:
+    over = "" if test["count"] is None else f" ({number(test['count'])})"
+    return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, "  ok    " if test["passed"] else "  FAIL  ")
