@@ -1,4 +1,4 @@
-"""Diagnosis, plan and verdict as text and HTML, and the incident report of a case. Views: they measure nothing."""
+"""Diagnosis, plan and verdict as text and HTML, and the incident report of a case. Nothing is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strings from a store made fit to be read: nothing hidden, nothing reordered, nothing that steers a terminal."""
+"""Strings from a store made fit to be read: nothing hidden or reordered, nothing that steers a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TAME = re.compile(r"CF\d{3}|[\w.-]*\.(bin|pickle|sqlite3|parquet)|[0-9a-f]{8}-[
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """`text` with every control, format, bidirectional, unpaired or odd white character as its escape (`\\x1b`)."""
+    """`text` with every control, format, bidirectional, unpaired or odd white character escaped (`\\x1b`)."""
     return _SUSPECT.sub(lambda match: match[0] if match[0] in keep else _shown(match[0]), text)
 
 
@@ -64,7 +64,7 @@ def lowered(sentence: str) -> str:
 
 
 def raised(sentence: str) -> str:
-    """The sentence as it begins a line: its first letter in upper case, unless its first word is the name of a file."""
+    """The sentence as it begins a line: with a capital, unless its first word is the name of a file."""
     first = sentence.split(" ", 1)[0]
     return sentence if "_" in first or "." in first else sentence[:1].upper() + sentence[1:]
 
@@ -86,7 +86,7 @@ def short(identifier: str) -> str:
 
 
 def shortened(value: Json, key: str = "") -> Json:
-    """`expected` or `found` of a finding with its ids shortened: texts under a key that names ids, and lists of texts."""
+    """Data of a finding with its ids shortened: texts under a key that names ids, and lists of texts."""
     if isinstance(value, Mapping):
         return {name: shortened(item, str(name)) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,16 +117,23 @@ def _pair(key: str, value: Json) -> str:
 def _listed(values: Sequence[Json]) -> str:
     if not values:
         return "none"
-    head = ", ".join(f"({show(item)})" if isinstance(item, (Mapping, list)) else _quoted(item) for item in values[:SHOWN])
+    nested = (Mapping, list, tuple)
+    head = ", ".join(f"({show(v)})" if isinstance(v, nested) else _quoted(v) for v in values[:SHOWN])
     more = len(values) - SHOWN
     return f"{head} and {number(more)} more" if more > 0 else head
 
 
 def _quoted(value: Json) -> str:
-    """An item of a list; a text that white space or a comma would blur stands in quotes."""
+    """An item of a list; a text that white space or a comma would blur is quoted, outer spaces as `␣`."""
     if isinstance(value, str) and (value != value.strip() or not value or "," in value):
-        return f'"{visible(value)}"'
+        return f'"{_spaces_shown(visible(value))}"'
     return _scalar(value)
+
+
+def _spaces_shown(text: str) -> str:
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" "))
+    return f"{'␣' * before}{inner}{'␣' * (len(text) - len(inner) - before)}"
 
 
 def _scalar(value: Json) -> str:

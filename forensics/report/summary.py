@@ -19,7 +19,7 @@ _UNSAFE = {
     "CF301": "the next open may purge the vectors that only the queue still holds",
     "CF401": "its id map is gone, and the next read would overwrite the whole index",
     "CF402": "its id map is empty, and an attempt to mend it by deleting it would overwrite the whole index",
-    "CF403": "its id map is cut off, and an attempt to mend it by deleting it would overwrite the whole index",
+    "CF403": "its id map is cut, and an attempt to mend it by deleting it would overwrite the whole index",
     "CF412": "a flush was cut, and the next write can crash in the middle of the index",
 }
 
@@ -48,7 +48,8 @@ def state(diagnosis: Mapping[str, Json]) -> str:
     """closed, fatal, error, warning, unsure or healthy: what the worst of it amounts to."""
     if not safe_to_open(diagnosis):
         return "closed"
-    worst = next((name for name in SEVERITIES[:3] if any(f["severity"] == name for f in diagnosis["findings"])), None)
+    found = {finding["severity"] for finding in diagnosis["findings"]}
+    worst = next((name for name in SEVERITIES[:3] if name in found), None)
     return worst or ("healthy" if is_complete(diagnosis) else "unsure")
 
 
@@ -70,12 +71,14 @@ def verdict_sentence(diagnosis: Mapping[str, Json]) -> str:
 
 def _why_closed(diagnosis: Mapping[str, Json]) -> str:
     codes = [code for code in diagnosis["store"].get("unsafe_because", ()) if code in _UNSAFE]
-    return "; ".join(f"{_UNSAFE[code]} ({code}{_of(diagnosis, code)})" for code in codes) or "it would lose data"
+    reasons = [f"{_UNSAFE[code]} ({code}{_of(diagnosis, code)})" for code in codes]
+    return "; ".join(reasons) or "it would lose data"
 
 
 def _of(diagnosis: Mapping[str, Json], code: str) -> str:
-    names = [f["collection"] for f in diagnosis["findings"] if f["code"] == code and f["collection"] is not None]
-    return f" in {joined([_name(name) for name in names])}" if names else ""
+    names = [f["collection"] for f in diagnosis["findings"] if f["code"] == code]
+    known = [_name(name) for name in names if name is not None]
+    return f" in {joined(known)}" if known else ""
 
 
 def _name(collection: str) -> str:
@@ -99,11 +102,10 @@ def collection_damage(summary: Mapping[str, Json]) -> str:
     name, records, missing = _name(summary["name"]), summary["records"], summary["missing"]
     if records is None:
         return f"the records of {name} cannot be counted"
+    held = f"the {counted(records, 'record')} of {name}"
     if missing is None:
-        return f"nothing says any more which vector belongs to which of the {counted(records, 'record')} of {name}"
-    if missing:
-        return f"search cannot find {number(missing)} of the {counted(records, 'record')} of {name}"
-    return ""
+        return f"nothing says any more which vector belongs to which of {held}"
+    return f"search cannot find {number(missing)} of {held}" if missing else ""
 
 
 def _worst(diagnosis: Mapping[str, Json]) -> str:
@@ -188,7 +190,8 @@ def code_ranges(codes: Sequence[str]) -> str:
 
 def last_line(diagnosis: Mapping[str, Json]) -> str:
     """The summary that ends every diagnosis."""
-    changed = "nothing was changed" if diagnosis["store"].get("unchanged", True) else "the store changed while it was read"
+    still = diagnosis["store"].get("unchanged", True)
+    changed = "nothing was changed" if still else "the store changed while it was read"
     return f"{severity_counts(diagnosis)} · {coverage_sentence(diagnosis)} · {changed}"
 
 
@@ -221,14 +224,13 @@ def approval_sentence(action: Mapping[str, Json]) -> str:
             return "not done"
 
 
+_SHARES = {"reattached": "re-attached", "reembedded": "re-embedded", "set_aside": "set aside", "lost": "lost"}
+
+
 def effect_sentence(effect: Mapping[str, Json]) -> str:
     """`search finds 300 records (30 before): 270 re-embedded`."""
-    extra = [
-        f"{number(effect[name])} {words}"
-        for name, words in (("reattached", "re-attached"), ("reembedded", "re-embedded"), ("set_aside", "set aside"), ("lost", "lost"))
-        if effect.get(name)
-    ]
-    tail = f": {joined(extra)}" if extra else ""
+    shares = [f"{number(effect[name])} {words}" for name, words in _SHARES.items() if effect.get(name)]
+    tail = f": {joined(shares)}" if shares else ""
     return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
 
 
@@ -244,13 +246,19 @@ def plan_sentence(plan: Mapping[str, Json]) -> str:
     return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} will be done; {losing}."
 
 
+_BY = {
+    "checks+engine": "by the checks and by the engine",
+    "checks": "by the checks alone; the engine was not asked",
+}
+
+
 def verified_sentence(verdict: Mapping[str, Json]) -> str:
     """Whether the repair did what the plan said."""
     failed = [test for test in verdict["tests"] if not test["passed"]]
     ran = len(verdict["tests"])
     if failed:
         return f"Not verified: {number(len(failed))} of {counted(ran, 'test')} failed."
-    by = {"checks+engine": "by the checks and by the engine", "checks": "by the checks alone; the engine was not asked"}
-    if verdict["verified"] not in by:
+    if verdict["verified"] not in _BY:
         return f"Not verified, although none of {counted(ran, 'test')} failed."
-    return f"Verified {by[verdict['verified']]}: {'the one test' if ran == 1 else f'all {number(ran)} tests'} passed."
+    passed = "the one test" if ran == 1 else f"all {number(ran)} tests"
+    return f"Verified {_BY[verdict['verified']]}: {passed} passed."

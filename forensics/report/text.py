@@ -44,7 +44,7 @@ def diagnosis_text(diagnosis: Json, *, case: Path | None = None, path: bool = Fa
 
 
 def finding_text(finding: Json, *, case: Path | None = None) -> str:
-    """One finding: code and name, the sentence, where, expected, found, what it means, causes, remedy, more."""
+    """One finding: code and name, the sentence, where, expected, found, meaning, causes, remedy, more."""
     data = as_json(finding)
     lines = [_title(data), _wrapped(headline(data), "  ")]
     lines += [_field(label, value) for label, value in _fields(data, case) if value]
@@ -52,8 +52,7 @@ def finding_text(finding: Json, *, case: Path | None = None) -> str:
 
 
 def _title(data: Mapping[str, Json]) -> str:
-    place = "the store" if data["collection"] is None else f'collection "{visible(data["collection"])}"'
-    return f"{data['severity']:<7} {data['code']} {data['name']:<26} {place:<28} {data['confidence']}"
+    return f"{data['severity']:<7} {data['code']} {data['name']:<26} {_place(data):<28} {data['confidence']}"
 
 
 def _fields(data: Mapping[str, Json], case: Path | None) -> Iterator[tuple[str, str]]:
@@ -69,7 +68,8 @@ def _fields(data: Mapping[str, Json], case: Path | None) -> Iterator[tuple[str, 
 
 def _causes(causes: Sequence[Mapping[str, Json]]) -> Iterator[tuple[str, str]]:
     for rank, cause in enumerate(causes):
-        yield "" if rank else "cause", f"{visible(cause['name'])} ({cause['confidence']}): {visible(cause['evidence'])}"
+        text = f"{visible(cause['name'])} ({cause['confidence']}): {visible(cause['evidence'])}"
+        yield "" if rank else "cause", text
 
 
 def _more(data: Mapping[str, Json], case: Path | None) -> str:
@@ -143,8 +143,8 @@ def _cell(value: int | None) -> str:
 
 
 def _space(collection: Mapping[str, Json]) -> str:
-    dimension = collection["dimension"]
-    return f"{collection['space'] or 'space unknown'}, {'?' if dimension is None else number(dimension)} dimensions"
+    dimension = "?" if collection["dimension"] is None else number(collection["dimension"])
+    return f"{collection['space'] or 'space unknown'}, {dimension} dimensions"
 
 
 def plan_text(plan: Json) -> str:
@@ -161,12 +161,20 @@ def plan_text(plan: Json) -> str:
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:
-    place = "the store" if action["collection"] is None else f'collection "{visible(action["collection"])}"'
-    lines = [f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"]
-    loses = f", loses {counted(action['loses'], 'record')}" if action["loses"] else ""
-    lines.append(_field("what", f"{action['kind']} for {' '.join(action['codes'])} in {place} — {action['safety']}{loses}"))
-    lines.append(_field("approval", approval_sentence(action)))
-    return "\n".join([*lines, _field("why", visible(action["why"]))] if action["why"] else lines)
+    codes, loses = " ".join(action["codes"]), action["loses"]
+    losing = f", loses {counted(loses, 'record')}" if loses else ""
+    fields = {
+        "what": f"{action['kind']} for {codes} in {_place(action)} — {action['safety']}{losing}",
+        "approval": approval_sentence(action),
+        "why": visible(action["why"]),
+    }
+    title = f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"
+    return "\n".join([title, *(_field(label, text) for label, text in fields.items() if text)])
+
+
+def _place(item: Mapping[str, Json]) -> str:
+    name = item["collection"]
+    return "the store" if name is None else f'collection "{visible(name)}"'
 
 
 def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
@@ -176,7 +184,8 @@ def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
 def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:
     if not losses:
         return ""
-    return "\n".join(["What cannot be brought back:", *(_wrapped(f"- {show(loss)}", "    ", "  ") for loss in losses)])
+    lines = [_wrapped(f"- {show(loss)}", "    ", "  ") for loss in losses]
+    return "\n".join(["What cannot be brought back:", *lines])
 
 
 def _codes_text(data: Mapping[str, Json]) -> str:
@@ -188,7 +197,8 @@ def _codes_text(data: Mapping[str, Json]) -> str:
 def verdict_text(verdict: Json) -> str:
     """Whether it is verified, test by test, and what is left."""
     data = as_json(verdict)
-    left = f"Findings that stay: {' '.join(data['remaining'])}." if data["remaining"] else "No finding is left."
+    stay = " ".join(data["remaining"])
+    left = f"Findings that stay: {stay}." if stay else "No finding is left."
     blocks = [
         verified_sentence(data),
         "\n".join(_test_text(test) for test in data["tests"]),
@@ -200,4 +210,5 @@ def verdict_text(verdict: Json) -> str:
 
 def _test_text(test: Mapping[str, Json]) -> str:
     over = "" if test["count"] is None else f" ({number(test['count'])})"
-    return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, "  ok    " if test["passed"] else "  FAIL  ")
+    mark = "  ok    " if test["passed"] else "  FAIL  "
+    return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, mark)
