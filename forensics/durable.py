@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def room(what: str) -> Iterator[None]:
+def room(what: str) -> Generator[None]:
     """Turns a full disk or an exhausted quota inside the block into NoSpace that names `what`."""
     try:
         yield
@@ -76,7 +76,7 @@ def write_whole(path: Path, raw: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """`path` ends with `line`, on the disk. A line that a crash once cut short is closed off, not joined to."""
+    """`path` ends with `line`, on the disk. A line once cut short by a crash is closed off, not joined to."""
     new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:

@@ -62,23 +62,43 @@ def hole_bytes(size: int, extents: Extents) -> int:
     return size - sum(length for _, length in extents)
 
 
-def digest(path: str) -> tuple[str, Extents]:
+def digest(path: str, like: Extents | None = None) -> tuple[str, Extents]:
     """The SHA-256 of a file and its extents; the extents are empty where the digest covers every byte.
 
     Where the holes total more than FED_AS_ZEROS, it covers size, the place of each extent and its data.
+    `like`: the extents of another file's digest, to be computed in the same way, whatever holes this file
+    has. Raises ValueError where it holds anything but zeros outside of them.
     """
     descriptor = open_evidence(path)
     try:
         size = os.fstat(descriptor).st_size
-        extents = data_extents(descriptor, size)
-        if hole_bytes(size, extents) <= FED_AS_ZEROS:
-            return _whole(descriptor, size, extents), ()
-        return digest_of_extents(descriptor, size, extents), extents
+        own = data_extents(descriptor, size)
+        extents = like if like is not None else () if hole_bytes(size, own) <= FED_AS_ZEROS else own
+        if not extents:
+            return _whole(descriptor, size, own), ()
+        for start, length in gaps(own, extents) if like else ():
+            if any(bytes(piece).strip(b"\0") for piece in pieces(descriptor, start, length)):
+                raise ValueError(f"{path} holds data at {start:,}, where there should be a hole")
+        return _of_extents(descriptor, size, extents), extents
     finally:
         os.close(descriptor)
 
 
-def digest_of_extents(descriptor: int, size: int, extents: Extents) -> str:
+def gaps(have: Extents, known: Extents) -> Iterator[Extent]:
+    """The parts of `have` that lie outside of `known`; both in order."""
+    for start, length in have:
+        position, end = start, start + length
+        for other, extent in known:
+            if other >= end or other + extent <= position:
+                continue
+            if other > position:
+                yield position, other - position
+            position = max(position, other + extent)
+        if position < end:
+            yield position, end - position
+
+
+def _of_extents(descriptor: int, size: int, extents: Extents) -> str:
     """The SHA-256 over size, places and data of the given extents."""
     sha = hashlib.sha256(b"extents" + size.to_bytes(8, "little"))
     for start, length in extents:
@@ -91,11 +111,19 @@ def digest_of_extents(descriptor: int, size: int, extents: Extents) -> str:
 def _whole(descriptor: int, size: int, extents: Extents) -> str:
     sha, position = hashlib.sha256(), 0
     for start, length in (*extents, (size, 0)):
-        sha.update(bytes(start - position))
+        for zeros in _zeros(start - position):
+            sha.update(zeros)
         for piece in pieces(descriptor, start, length):
             sha.update(piece)
         position = start + length
     return sha.hexdigest()
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    block = bytes(min(count, CHUNK))
+    while count > 0:
+        yield block[:count]
+        count -= len(block)
 
 
 def pieces(descriptor: int, start: int, length: int) -> Iterator[memoryview]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forensics.extents import Extents, digest, open_evidence
 from forensics.handles import DRAFT_PREFIX, Handle, Handles, is_open_here, open_handles
@@ -54,7 +54,9 @@ class Entry:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Json]) -> Entry:
-        return cls(**{**row, "extents": tuple((start, length) for start, length in row["extents"])})
+        fields: dict[str, Any] = dict(row)
+        fields["extents"] = tuple((start, length) for start, length in row["extents"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,10 @@ def _hashed(
         if progress is not None:
             progress("sealing", done / total)
         old = known.get(entry.path)
-        yield _taken_over(entry, old) if old is not None and _is_same(old, entry) else _with_hash(root, entry)
+        if old is not None and _is_same(old, entry):
+            yield replace(entry, sha256=old.sha256, extents=old.extents)
+        else:
+            yield _with_hash(root, entry)
         done += entry.allocated
 
 
@@ -172,24 +177,16 @@ def _is_same(old: Entry, new: Entry) -> bool:
     return old.sha256 is not None and all(getattr(old, name) == getattr(new, name) for name in fields)
 
 
-def _taken_over(entry: Entry, old: Entry) -> Entry:
-    return _replaced(entry, sha256=old.sha256, extents=old.extents)
-
-
 def _with_hash(root: Path, entry: Entry) -> Entry:
     try:
         sha256, extents = hash_file(root / entry.path)
     except OSError as error:
-        return _replaced(entry, note=f"cannot be read: {error.strerror}")
-    return _replaced(entry, sha256=sha256, extents=extents)
-
-
-def _replaced(entry: Entry, **fields: object) -> Entry:
-    return Entry(**{**entry.to_json(), **fields})
+        return replace(entry, note=f"cannot be read: {error.strerror}")
+    return replace(entry, sha256=sha256, extents=extents)
 
 
 def hash_file(path: Path) -> tuple[str, Extents]:
-    """`extents.digest`; by a child for a database that this process has open, or its locks would be dropped."""
+    """`extents.digest`; by a child for a database open in this process, or its locks would be dropped."""
     if path.name.startswith(DATABASE) and is_open_here(path):
         sha256, extents = in_child("extents", "digest", str(path))
         return sha256, tuple((start, length) for start, length in extents)
