@@ -29,7 +29,7 @@ class IdDiff:
 
 def diff_sets(left: Sequence[str], right: Collection[str], left_name: str = "left", right_name: str = "right") -> IdDiff:
     """The difference of two collections of ids; give `right` as a dict or set to save its copy."""
-    lookup = right if isinstance(right, (set, frozenset, dict)) else set(right)
+    lookup = right if isinstance(right, (set, frozenset, dict)) else dict.fromkeys(right)  # keeps the order
     only_left = tuple(name for name in left if name not in lookup)
     common = len(left) - len(only_left)
     if common == len(lookup):
