@@ -262,3 +262,17 @@ def verified_sentence(verdict: Mapping[str, Json]) -> str:
         return f"Not verified, although none of {counted(ran, 'test')} failed."
     passed = "the one test" if ran == 1 else f"all {number(ran)} tests"
     return f"Verified {_BY[verdict['verified']]}: {passed} passed."
+
+
+def applied_sentence(result: Mapping[str, Json]) -> str:
+    """What `apply` came to."""
+    if not result["applied"]:
+        return "Nothing was changed."
+    if result["verified"] not in _BY:
+        return "Repaired, but not verified: see which tests failed."
+    return f"Repaired and verified {_BY[result['verified']]}."
+
+
+def records_sentence(records: Mapping[str, Json]) -> str:
+    """`search finds 300 records (30 before)…` of the whole store."""
+    return raised(effect_sentence({"set_aside": 0, **records})) + "."

@@ -10,12 +10,14 @@ from typing import Any
 from forensics.report.plain import counted, number, show, visible
 from forensics.report.summary import (
     approval_sentence,
+    applied_sentence,
     as_json,
     code_ranges,
     effect_sentence,
     headline,
     last_line,
     plan_sentence,
+    records_sentence,
     remedy_sentence,
     verdict_sentence,
     verified_sentence,
@@ -212,3 +214,15 @@ def _test_text(test: Mapping[str, Json]) -> str:
     over = "" if test["count"] is None else f" ({number(test['count'])})"
     mark = "  ok    " if test["passed"] else "  FAIL  "
     return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, mark)
+
+
+def result_text(result: Mapping[str, Json]) -> str:
+    """What `apply` came to: whether it was done and verified, the records before and after, what stays, where."""
+    if not result["applied"]:
+        case = visible(str(result["case"]))
+        return f"Nothing was changed. To carry out the plan: forensics apply --case {case} --yes"
+    lines = [applied_sentence(result), f"  {records_sentence(result['records'])}"]
+    stay = " ".join(result["remaining"])
+    lines.append(f"  Findings that stay: {stay}." if stay else "  No finding is left.")
+    lines += [_field(name, visible(str(result[name]))) for name in ("case", "report") if result.get(name)]
+    return "\n".join(lines)
