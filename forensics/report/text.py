@@ -9,8 +9,8 @@ from typing import Any
 
 from forensics.report.plain import counted, number, show, visible
 from forensics.report.summary import (
-    approval_sentence,
     applied_sentence,
+    approval_sentence,
     as_json,
     code_ranges,
     effect_sentence,
@@ -217,7 +217,7 @@ def _test_text(test: Mapping[str, Json]) -> str:
 
 
 def result_text(result: Mapping[str, Json]) -> str:
-    """What `apply` came to: whether it was done and verified, the records before and after, what stays, where."""
+    """What `apply` came to: done and verified or not, the records before and after, what stays, where."""
     if not result["applied"]:
         case = visible(str(result["case"]))
         return f"Nothing was changed. To carry out the plan: forensics apply --case {case} --yes"
