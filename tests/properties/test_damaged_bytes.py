@@ -70,6 +70,15 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return samples.restore(request.param, tmp_path_factory.mktemp("whole") / "store")
 
 
+def crashes(store: Path) -> list[tuple[str, str]]:
+    """The checks that crashed; none where the answer is, in a sentence, that this is no store."""
+    try:
+        outcomes = fx.diagnose(store).checks
+    except ForensicsError:
+        return []
+    return [(outcome.code, outcome.reason) for outcome in outcomes if outcome.outcome == "crashed"]
+
+
 @settings(
     max_examples=int(os.environ.get("FORENSICS_FUZZ", "25")), suppress_health_check=[HealthCheck.too_slow]
 )
