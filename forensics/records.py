@@ -70,16 +70,21 @@ def join_records(
     segment: VectorSegment | Absent,
     id_map: IdMap | BadIdMap | Absent,
     pending: Mapping[str, QueueEffect],
+    *,
+    summary: Level0Summary | None = None,
 ) -> Records:
-    """The join for one collection. `pending` is what the queue above the vector watermark will do."""
+    """The join for one collection. `pending` is what the queue above the vector watermark will do.
+
+    `summary` takes the place of the segment's own where that must be read under another header than the stored one.
+    """
     mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
-    summary = None if isinstance(segment, Absent) else segment.files.summary
+    if summary is None and not isinstance(segment, Absent) and isinstance(segment.files.summary, Level0Summary):
+        summary = segment.files.summary
     labels = np.fromiter(map(mapping.get, rows.ids, repeat(NONE)), dtype=np.int64, count=len(rows))
-    usable = summary if isinstance(summary, Level0Summary) else None
-    elements = elements_of(labels, usable)
+    elements = elements_of(labels, summary)
     live = np.zeros(len(rows), dtype=bool)
-    if usable is not None:
-        live[elements >= 0] = ~usable.deleted[elements[elements >= 0]]
+    if summary is not None:
+        live[elements >= 0] = ~summary.deleted[elements[elements >= 0]]
     known, reason = _knowledge(segment, id_map)
     return Records(
         rows=rows,
@@ -90,8 +95,8 @@ def join_records(
         known=known,
         unknown_reason=reason,
         ghosts=_ghosts(rows, labels, mapping, pending),
-        stray=_stray(mapping, usable),
-        deleted=None if usable is None else int(usable.deleted.sum()),
+        stray=_stray(mapping, summary),
+        deleted=None if summary is None else int(summary.deleted.sum()),
     )
 
 

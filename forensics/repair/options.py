@@ -1,0 +1,87 @@
+"""Every choice that a person makes about a repair, as one frozen record that travels as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from os import PathLike, fspath
+from typing import Any, Literal, get_args
+
+from forensics.codes import lookup
+from forensics.errors import UsageError
+
+Ids = Literal["trim", "delete", "keep"]
+HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
+"""Codes whose remedy tidies up rather than heals: only with `also_fix`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairOptions:
+    """The choices; the defaults keep every byte and invent nothing.
+
+    embedder: "module:callable" over documents. unverified_embedder: use it even where no vector survives that it could
+    reproduce. also: other copies of the store to take vectors from. source: the user's own files. accept_loss, also_fix:
+    codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case.
+    max_elements: the capacity of a touched index (never below its records). threads: 1 gives the same files every time.
+    engine: the release that verifies.
+    """
+
+    embedder: str | None = None
+    unverified_embedder: bool = False
+    also: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    accept_loss: tuple[str, ...] = ()
+    also_fix: tuple[str, ...] = ()
+    decline: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ids: Ids = "trim"
+    set_aside_unsearchable: bool = False
+    max_elements: int | None = None
+    threads: int = 1
+    engine: str | None = None
+
+    def __post_init__(self) -> None:
+        """Codes and paths become tuples of strings. Raises UsageError for a choice that does not exist."""
+        for name in ("also", "source"):
+            self._set(name, tuple(_paths(getattr(self, name))))
+        for name in ("accept_loss", "also_fix", "decline", "only"):
+            self._set(name, tuple(sorted(_codes(getattr(self, name)))))
+        stray = set(self.also_fix) - HOUSEKEEPING
+        if stray:
+            raise UsageError(f"{', '.join(sorted(stray))} is no housekeeping; only {_listed(HOUSEKEEPING)} are.")
+        if self.ids not in get_args(Ids):
+            raise UsageError(f"ids can be {_listed(get_args(Ids))}, not {self.ids!r}.")
+        if self.threads < 1 or (self.max_elements is not None and self.max_elements < 1):
+            raise UsageError("threads and max_elements must be at least 1.")
+        if self.embedder is not None and self.embedder.count(":") != 1:
+            raise UsageError(f"An embedder is named as module:callable, not {self.embedder!r}.")
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `from_json` gives the same record back."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> RepairOptions:
+        """The record; unknown keys of later versions raise UsageError."""
+        known = {field.name for field in fields(cls)}
+        unknown = set(plain) - known
+        if unknown:
+            raise UsageError(f"Unknown repair options: {_listed(unknown)}.")
+        return cls(**plain)
+
+
+def _paths(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[str]:
+    return [fspath(given)] if isinstance(given, (str, PathLike)) else [fspath(path) for path in given]
+
+
+def _codes(given: str | Iterable[str]) -> set[str]:
+    items = given.split(",") if isinstance(given, str) else given
+    return {lookup(code.strip()).code for code in items if code.strip()}
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(sorted(str(item) for item in items))
