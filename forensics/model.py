@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 Json = Any
@@ -12,6 +13,15 @@ Confidence = Literal["certain", "likely", "possible"]
 Safety = Literal["safe", "lossy", "manual"]
 OutcomeName = Literal["clean", "found", "skipped", "partial", "crashed", "not-asked", "masked"]
 SEVERITIES: tuple[Severity, ...] = ("fatal", "error", "warning", "note")
+
+
+class _Shown:
+    """How a notebook shows a record: as text and as HTML, by the views, which are loaded only then."""
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return import_module("forensics.report.render").mimebundle(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +61,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(_Shown):
     """One defect of one collection (or of the store where `collection` is None).
 
     `lists` holds the full lists (ids, labels, rows) that go to files in the case; they are not in the JSON.
@@ -124,7 +134,7 @@ class CollectionSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(_Shown):
     """The result of looking: what the store is, what was found, which checks ran."""
 
     tool: Mapping[str, Json]
@@ -199,7 +209,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(_Shown):
     """What would be done, in order, and what it would do; made without touching anything."""
 
     store: str
@@ -245,7 +255,7 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(_Shown):
     """Whether the repair did what the plan said. `verified` is "checks", "checks+engine" or None."""
 
     verified: str | None

@@ -1,0 +1,191 @@
+"""What the templates print: each field a finished text or link. Made from JSON, shared by all views."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from forensics.report.plain import counted, number, raised, short, shortened, show
+from forensics.report.summary import (
+    approval_sentence,
+    code_ranges,
+    effect_sentence,
+    headline,
+    remedy_sentence,
+)
+from forensics.report.text import brief_path
+
+Json = Any
+ICONS = {"fatal": "✖", "error": "■", "warning": "▲", "note": "○", "ok": "✔"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A label with its value; `link` leads to the evidence, `code` asks for a fixed-width face."""
+
+    label: str
+    value: str
+    link: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """A finding as a card."""
+
+    code: str
+    name: str
+    severity: str
+    icon: str
+    confidence: str
+    anchor: str
+    place: str
+    headline: str
+    where: tuple[str, ...]
+    expected: tuple[Fact, ...]
+    found: tuple[Fact, ...]
+    means: str
+    causes: tuple[tuple[str, str, str], ...]
+    follows: str
+    action: str
+    remedy: str
+    safety: str
+    files: tuple[Fact, ...]
+
+
+def anchor(code: str, collection: str | None) -> str:
+    """`CF501-notes`: what other sections link to. A name with other letters gets the start of its hash."""
+    if collection is None:
+        return code
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", collection)[:40]
+    return f"{code}-{plain}" if plain == collection else f"{code}-{plain}-{short(collection)[-6:]}"
+
+
+def finding_view(
+    data: Mapping[str, Json], *, include_ids: bool, files: Iterable[str] = (), linked: bool = False
+) -> FindingView:
+    """The card of a finding's JSON. `files` are the paths of evidence in the case, links where `linked`."""
+    clear = (lambda value: value) if include_ids else shortened
+    mine = [path for path in files if _belongs(path, data)]
+    return FindingView(
+        code=data["code"],
+        name=data["name"],
+        severity=data["severity"],
+        icon=ICONS[data["severity"]],
+        confidence=data["confidence"],
+        anchor=anchor(data["code"], data["collection"]),
+        place=place_name(data["collection"]),
+        headline=headline(data),
+        where=tuple(where_text(place) for place in data["where"]),
+        expected=facts(clear(data["expected"])),
+        found=facts(clear(data["found"])),
+        means=data["means"],
+        causes=tuple((cause["name"], cause["confidence"], cause["evidence"]) for cause in data["causes"]),
+        follows=code_ranges(data["follows"]),
+        action=data["remedy"]["action"],
+        remedy=remedy_sentence(data["remedy"]),
+        safety=data["remedy"]["safety"],
+        files=tuple(Fact(label="", value=path, link=path if linked else "", code=True) for path in mine),
+    )
+
+
+def _belongs(path: str, data: Mapping[str, Json]) -> bool:
+    """True for evidence/<code>-<collection>-….csv; the collection's name is written there in tame letters."""
+    parts = [data["code"], data["collection"]]
+    label = "-".join(part for part in parts if part)
+    tame = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)[:120]
+    return PurePosixPath(path).name.startswith(f"{tame}-")
+
+
+def place_name(collection: str | None) -> str:
+    return "the store" if collection is None else f"collection “{collection}”"
+
+
+def where_text(place: Mapping[str, Json]) -> str:
+    """A place in one line, UUIDs cut."""
+    at = "" if place["offset"] is None else f" at byte {number(place['offset'])}"
+    return f"{brief_path(place['file'])}{at}{': ' + place['rows'] if place['rows'] else ''}"
+
+
+def facts(value: Json) -> tuple[Fact, ...]:
+    """Data of a finding as labelled lines; what is no mapping is one line without a label."""
+    if isinstance(value, Mapping):
+        known = [(str(key).replace("_", " "), item) for key, item in value.items() if item is not None]
+        return tuple(Fact(label=key, value=show(item)) for key, item in known)
+    return (Fact(label="", value=show(value)),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionView:
+    """The numbers of a collection as text; `?` where one is not known."""
+
+    name: str
+    space: str
+    numbers: tuple[tuple[str, str], ...]
+
+
+def collection_view(data: Mapping[str, Json]) -> CollectionView:
+    """A row of the table of collections."""
+    names = ("records", "indexed", "pending", "missing", "ghosts", "deleted")
+    dimension = "unknown" if data["dimension"] is None else number(data["dimension"])
+    return CollectionView(
+        name=data["name"],
+        space=f"{data['space'] or 'unknown space'}, dimension {dimension}",
+        numbers=tuple((name, "?" if data[name] is None else number(data[name])) for name in names),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionView:
+    """An action of a plan."""
+
+    title: str
+    kind: str
+    codes: tuple[tuple[str, str], ...]
+    place: str
+    approved: bool
+    approval: str
+    safety: str
+    loses: str
+    why: str
+
+
+def action_view(data: Mapping[str, Json]) -> ActionView:
+    """An action's JSON as text; each code comes with the anchor of its finding."""
+    return ActionView(
+        title=data["title"],
+        kind=data["kind"],
+        codes=tuple((code, anchor(code, data["collection"])) for code in data["codes"]),
+        place=place_name(data["collection"]),
+        approved=bool(data["approved"]),
+        approval=approval_sentence(data),
+        safety=data["safety"],
+        loses=f"loses {counted(data['loses'], 'record')}" if data["loses"] else "loses nothing",
+        why=data["why"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofView:
+    """One line of a verification."""
+
+    name: str
+    passed: bool
+    detail: str
+    count: str
+
+
+def proof_view(data: Mapping[str, Json]) -> ProofView:
+    """A test of the verdict as text."""
+    count = "" if data["count"] is None else number(data["count"])
+    return ProofView(name=data["name"], passed=bool(data["passed"]), detail=data["detail"], count=count)
+
+
+def effect_views(effects: Sequence[Mapping[str, Json]]) -> tuple[Fact, ...]:
+    """What becomes of each collection's records, in a sentence."""
+    return tuple(
+        Fact(label=effect["collection"], value=f"{raised(effect_sentence(effect))}.") for effect in effects
+    )
