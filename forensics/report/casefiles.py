@@ -1,4 +1,4 @@
-"""What a case folder holds, read as JSON: any stage may be absent; one that is damaged is said, not hidden."""
+"""What a case folder holds, as JSON: any stage may be absent; one that is damaged is said, not hidden."""
 
 from __future__ import annotations
 

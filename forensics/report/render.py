@@ -8,7 +8,6 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from forensics.model import Diagnosis, Finding, Plan, Verdict
 from forensics.report.plain import shortened, show, visible
@@ -44,7 +43,7 @@ TONES = {
 
 def neutral(value: Any) -> Any:
     """What a template prints: texts without hidden letters, our own markup as it is; escaping comes after."""
-    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value, keep="\n") if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 @cache
@@ -62,9 +61,9 @@ def environment() -> Environment:
 
 
 @cache
-def style() -> Markup:
-    """The style sheet; it is ours and holds nothing from a store."""
-    return Markup(resources.files("forensics.report").joinpath("templates/style.css").read_text("utf-8"))
+def style() -> str:
+    """The style sheet; it is ours and holds nothing from a store, so the templates print it as it is."""
+    return resources.files("forensics.report").joinpath("templates/style.css").read_text("utf-8")
 
 
 def _fragment(template: str, **context: Any) -> str:
