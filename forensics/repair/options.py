@@ -48,7 +48,9 @@ class RepairOptions:
             self._set(name, tuple(sorted(_codes(getattr(self, name)))))
         stray = set(self.also_fix) - HOUSEKEEPING
         if stray:
-            raise UsageError(f"{', '.join(sorted(stray))} is no housekeeping; only {_listed(HOUSEKEEPING)} are.")
+            raise UsageError(
+                f"{', '.join(sorted(stray))} is no housekeeping; only {_listed(HOUSEKEEPING)} are."
+            )
         if self.ids not in get_args(Ids):
             raise UsageError(f"ids can be {_listed(get_args(Ids))}, not {self.ids!r}.")
         if self.threads < 1 or (self.max_elements is not None and self.max_elements < 1):

@@ -1,0 +1,166 @@
+"""What to do about ids, records without a vector, watermarks and the queue of one collection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.readers.embeddings_queue import QueueRow
+from forensics.repair.ids import is_malformed, trimmed
+from forensics.repair.proposals import Proposal, propose
+from forensics.repair.site import LOST, Site
+from forensics.repair.watermarks import Target
+
+
+def record_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    """Ids, unsearchable records, watermarks and queue rows of one collection."""
+    if "CF701" in codes:
+        yield from _ids(site)
+    yield from _unsearchable(site, codes)
+    yield from _watermarks(site, codes)
+    if codes & {"CF208", "CF209"}:
+        yield _blocking_rows(site, codes & {"CF208", "CF209"})
+
+
+def _ids(site: Site) -> Iterator[Proposal]:
+    """Malformed ids: trimmed, deleted or kept, as chosen. A collision is refused: that id stays as it is."""
+    rows, options, name = site.collection.rows, site.options, site.collection.name
+    if isinstance(rows, Absent):
+        return
+    bad = [id for id in rows.ids if is_malformed(id)]
+    if options.ids == "delete":
+        title = f"Delete {len(bad)} records with malformed ids (kept in the case)"
+        why = "calls with these ids find nothing afterwards; peek shows the records after them"
+        yield propose(
+            "delete-ids",
+            name,
+            {"CF701"},
+            title,
+            options,
+            approval="choice",
+            chosen=True,
+            loses=len(bad),
+            why=why,
+        )
+        return
+    if options.ids == "keep" or not bad:
+        return
+    possible, refused = split_by_collision(rows.ids)
+    if possible:
+        yield propose(
+            "trim-ids",
+            name,
+            {"CF701"},
+            f"Trim {len(possible)} ids in SQLite, the id map and the queue",
+            options,
+            heals=() if refused else {"CF701"},
+            why=_trim_note(len(refused)),
+            trimmed=len(possible),
+            refused=len(refused),
+        )
+
+
+def _trim_note(refused: int) -> str:
+    note = "peek and get give the same records under the trimmed ids; who asks with the blanks finds nothing"
+    collided = (
+        f"; {refused} would be the id of another record, or nothing, and stay as they are" if refused else ""
+    )
+    return note + collided
+
+
+def split_by_collision(ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(those that can be trimmed, those that would collide with another id or become empty)."""
+    bad = [name for name in ids if is_malformed(name)]
+    taken = Counter(trimmed(name) for name in bad)
+    there = set(ids).difference(bad)
+    refused = {
+        name for name in bad if not trimmed(name) or trimmed(name) in there or taken[trimmed(name)] > 1
+    }
+    return [name for name in bad if name not in refused], [name for name in bad if name in refused]
+
+
+def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    """Records without any vector: the plan offers to set them aside, never by default."""
+    wanted = codes & {"CF501", "CF301", "CF408", "CF304"}
+    if not wanted or site.holdings is None:
+        return
+    lost = int(site.holdings.mask(LOST).sum())
+    if lost:
+        yield propose(
+            "set-aside-records",
+            site.collection.name,
+            wanted,
+            f"Set {lost} records without a vector aside in the case, so that peek works again",
+            site.options,
+            heals=codes & {"CF501", "CF212"},
+            safety="lossy",
+            approval="choice",
+            chosen=site.options.set_aside_unsearchable,
+            loses=lost,
+            why="as long as one returned id has no vector, every call that returns vectors fails; they can be restored",
+        )
+
+
+def _watermarks(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    marks, collection = site.watermarks, site.collection
+    if codes & {"CF203", "CF204"}:
+        for scope, target in (("metadata", marks.metadata), ("vector", marks.vector)):
+            if target.change == "restore":
+                yield _restored(site, scope, target, codes & {"CF203", "CF204"})
+    if "CF206" in codes and marks.vector.change == "insert":
+        title = f"Insert the watermark {marks.vector.value} that only the id map holds"
+        yield propose(
+            "insert-watermark", collection.name, {"CF206"}, title, site.options, why=marks.vector.why
+        )
+
+
+def _restored(site: Site, scope: str, target: Target, codes: frozenset[str]) -> Proposal:
+    title = f"Set the {scope} watermark to {target.value}"
+    return propose(
+        "restore-watermark", site.collection.name, codes, title, site.options, why=target.why, segment=scope
+    )
+
+
+def undecodable(rows: Sequence[QueueRow], dim: int | None) -> list[int]:
+    """The seq_ids of rows that no release can apply: an unknown operation or encoding, a vector of the wrong length."""
+    return [row.seq_id for row in rows if _cannot_apply(row, dim)]
+
+
+def _cannot_apply(row: QueueRow, dim: int | None) -> bool:
+    needs_vector = row.operation in (0, 2)
+    if row.operation not in (0, 1, 2, 3, 4) or (row.vector_bytes is None and needs_vector):
+        return True
+    if row.vector_bytes is None:
+        return False
+    return (
+        row.encoding != "FLOAT32"
+        or row.vector_bytes % 4 != 0
+        or (dim is not None and row.vector_bytes != 4 * dim)
+    )
+
+
+def _blocking_rows(site: Site, codes: frozenset[str]) -> Proposal:
+    rows = site.collection.pending_rows
+    count = 0 if isinstance(rows, Absent) else len(undecodable(rows, site.dim))
+    return propose(
+        "quarantine-queue-rows",
+        site.collection.name,
+        codes,
+        f"Move {count} queue rows that cannot be applied into the case",
+        site.options,
+        safety="lossy",
+        loses=count,
+        why="each of them blocks all writes behind it; the rows are kept as JSON lines",
+        rows=count,
+    )
+
+
+def missing_labels(site: Site) -> np.ndarray:
+    """(k,) labels of the id map that level 0 does not hold."""
+    if site.summary is None:
+        return np.empty(0, dtype=np.int64)
+    labels = np.fromiter(site.mapping.values(), dtype=np.int64, count=len(site.mapping))
+    return np.setdiff1d(labels, site.summary.labels.astype(np.int64))

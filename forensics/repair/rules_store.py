@@ -1,0 +1,89 @@
+"""What to do about the database, the configuration and the folder of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from forensics.absent import Absent
+from forensics.model import Finding
+from forensics.readers.database import has_journal
+from forensics.repair.options import RepairOptions
+from forensics.repair.proposals import Proposal, propose
+from forensics.store import Store
+
+SIMPLE: Mapping[str, tuple[str, str]] = {
+    "CF103": ("rebuild-indexes", "Build the damaged indexes of the database again from its rows"),
+    "CF105": ("rebuild-full-text", "Build the full-text index again from the documents"),
+    "CF106": ("rebuild-full-text", "Build the full-text index again from the documents"),
+    "CF107": ("rebuild-full-text", "Build the full-text index again from the documents"),
+    "CF214": ("rebuild-full-text", "Build the full-text index again, so that pending writes can be applied"),
+    "CF108": ("quarantine-orphan-rows", "Move rows that belong to no segment into the case"),
+    "CF109": ("quarantine-orphan-rows", "Move rows that belong to no segment into the case"),
+    "CF110": ("mend-segment-rows", "Insert the missing row of segments"),
+    "CF812": ("mend-segment-rows", "Set type and scope of the segment to what its directory or rows show"),
+    "CF804": ("convert-sequence-ids", "Store max_seq_id as integers, as the migrations say"),
+    "CF802": ("restore-migrations", "Write the released hashes and texts of the migrations"),
+    "CF803": ("restore-migrations", "Insert the missing rows of migrations"),
+    "CF808": ("set-dimension", "Set collections.dimension to that of the index"),
+    "CF809": ("set-dimension", "Set collections.dimension to that of the index"),
+    "CF811": (
+        "mend-configuration",
+        "Write the unreadable configuration anew from the settings that are known",
+    ),
+    "CF806": ("mend-configuration", "Remove the hnsw: settings that Chroma does not know"),
+    "CF813": ("restore-tenants", "Insert the missing rows of tenants and databases"),
+}
+"""Findings that one action on the database heals, without a choice to be made."""
+
+
+def store_proposals(
+    store: Store, findings: Mapping[str, list[Finding]], options: RepairOptions
+) -> Iterator[Proposal]:
+    """The proposals for everything that is not an index, an id or a watermark."""
+    for code, (kind, title) in SIMPLE.items():
+        for found in findings.get(code, ()):
+            if found.remedy.safety != "manual":
+                yield propose(kind, found.collection, {code}, title, options)
+    if "CF004" in findings and has_journal(store.tree.resolve("chroma.sqlite3")):
+        title = "Roll the unfinished transaction back, as SQLite does on the next write"
+        yield propose(
+            "settle-journal", None, {"CF004"}, title, options, why="the journal is kept with the original"
+        )
+    if "CF202" in findings:
+        yield _floor(store, options)
+    yield from _housekeeping(findings, options)
+
+
+def _floor(store: Store, options: RepairOptions) -> Proposal:
+    return propose(
+        "put-queue-floor",
+        None,
+        {"CF202"},
+        "Put one delete of an unused id at the highest watermark, so that new writes get numbers above it",
+        options,
+        why="the queue was emptied by hand; writes since then got numbers that are taken for applied",
+    )
+
+
+def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions) -> Iterator[Proposal]:
+    """Only with --also-fix: nothing of this heals anything."""
+    tidy = {
+        "CF006": ("remove-directories", "Remove segment directories that no row names"),
+        "CF007": ("remove-directories", "Remove directories that were set aside"),
+        "CF112": ("vacuum", "Compact the database file"),
+        "CF201": ("purge-queue", "Delete queue rows that both segments have applied"),
+        "CF213": ("vacuum", "Overwrite text of deleted records that is still in the file"),
+        "CF607": ("compact-segment", "Build the index again without its deleted elements"),
+    }
+    for code, (kind, title) in tidy.items():
+        for found in findings.get(code, ()):
+            why = "housekeeping; the original is kept until it is released"
+            yield propose(
+                kind, found.collection, {code}, title, options, safety="lossy", approval="also-fix", why=why
+            )
+
+
+def free_pages(store: Store) -> int:
+    """How many pages of the database are free."""
+    found = Absent("") if isinstance(store.database, Absent) else store.database.rows("PRAGMA freelist_count")
+    return 0 if isinstance(found, Absent) else int(found[0][0])
