@@ -28,8 +28,8 @@ Progress = Callable[[str, float], None]
 def copy_file(source: Path, target: Path, *, preserve: bool = True) -> tuple[str, ...]:
     """`target`, which must not exist, holds the bytes and holes of `source`, on the disk.
 
-    Returns what `preserve` could not keep (owner, extended attributes), in words. A database that this process
-    has open is copied by a child: closing it here would drop SQLite's locks.
+    Returns what `preserve` could not keep (owner, extended attributes), in words. A database that this
+    process has open is copied by a child: closing it here would drop SQLite's locks.
     """
     if source.name.startswith(DATABASE) and is_open_here(source):
         in_child("copying", "copy_bytes", str(source), str(target))
@@ -65,6 +65,14 @@ def _clone(reading: int, writing: int) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+def can_clone(folder: Path) -> bool:
+    """True where files below `folder` can share blocks: then a copy needs no room. Tried, not guessed."""
+    with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as other:
+        one.write(bytes(4096))
+        one.flush()
+        return _clone(one.fileno(), other.fileno())
 
 
 def _copy_extents(reading: int, writing: int) -> None:
@@ -124,11 +132,14 @@ def free_bytes(folder: Path) -> int:
 
 
 def require_room(folder: Path, needed: int, what: str) -> None:
-    """Raises NoSpace where `needed` bytes and a margin do not fit below `folder`; to be asked before a write."""
+    """Raises NoSpace where `needed` bytes and a margin do not fit below `folder`; to be asked before a
+    write.
+    """
     free = free_bytes(folder)
     if needed + MARGIN > free:
         raise NoSpace(
-            f"{what} needs {needed + MARGIN:,} bytes below {folder}, where {free:,} are free; nothing was written."
+            f"{what} needs {needed + MARGIN:,} bytes below {folder}, where {free:,} are free;"
+            " nothing was written."
         )
 
 
@@ -154,7 +165,9 @@ def _copied(source: Path, partial: Path, before: Manifest) -> Manifest:
 
 
 def place(target: Path, make: Callable[[Path], Manifest]) -> Manifest:
-    """`target` is what `make` made at the path it was given, put there by one rename; else nothing is left."""
+    """`target` is what `make` made at the path it was given, put there by one rename; else nothing is
+    left.
+    """
     with room(f"{target.name} was written"):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.partial-", dir=target.parent))
         try:
