@@ -1,0 +1,123 @@
+"""Stores at size, made as a release would have left them, in minutes instead of hours.
+
+The catalogue, the settings and the first records are written by chromadb itself (in a child). The rest of the rows go
+into the same tables, and the index is built by chroma-hnswlib, the code that every release before 1.0 runs and whose
+files 1.x reads. What is measured is the reading, so that only shape and size of the files matter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+_CREATE = """
+import sys, chromadb
+from chromadb.config import Settings
+path, dim, space = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
+client.create_collection("bench", embedding_function=None,
+    configuration={"hnsw": {"space": space, "sync_threshold": 50, "batch_size": 10}})
+collection = client.get_collection("bench", embedding_function=None)
+import random
+random.seed(0)
+n = 60
+collection.add(ids=[f"first-{i}" for i in range(n)], documents=["a first record"] * n, metadatas=[{"kind": "first"}] * n,
+               embeddings=[[random.gauss(0, 1) for _ in range(dim)] for _ in range(n)])
+"""
+_BUILD = """
+import sys, json, hnswlib, numpy as np
+request = json.loads(sys.argv[1])
+vectors = np.load(request["vectors"], mmap_mode="r")
+index = hnswlib.Index(request["space"], vectors.shape[1])
+index.init_index(request["capacity"], M=16, ef_construction=request["ef"], is_persistent_index=True,
+                 persistence_location=request["directory"])
+for start in range(0, request["count"], 50_000):
+    stop = min(start + 50_000, request["count"])
+    index.add_items(np.ascontiguousarray(vectors[start:stop]), np.arange(start + 1, stop + 1), num_threads=request["threads"])
+index.persist_dirty()
+index.close_file_handles()
+"""
+
+
+def vectors_of(n: int, dim: int, seed: int = 1) -> np.ndarray:
+    """(n, dim) float32, clustered as embeddings are."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(max(1, n // 500), dim)).astype(np.float32)
+    return centres[rng.integers(0, len(centres), n)] + 0.5 * rng.standard_normal((n, dim), dtype=np.float32)
+
+
+def build_store(
+    path: Path, n: int, dim: int, *, missing: int = 0, space: str = "l2", ef: int = 100, threads: int = 2, words: int = 6
+) -> Path:
+    """A store of `n` records of which the newest `missing` are in SQLite and not in the index. Returns `path`."""
+    subprocess.run([sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent)
+    database = sqlite3.connect(path / "chroma.sqlite3")
+    segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
+    ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
+    _fill_rows(database, segments, ids, words)
+    database.close()
+    _build_index(path / segments["VECTOR"], vectors_of(n, dim), n - missing, space, ef, threads)
+    _write_map(path / segments["VECTOR"] / "index_metadata.pickle", ids[: n - missing])
+    return path
+
+
+def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list[str], words: int) -> None:
+    """Replaces the first records by `ids`, with a document and two metadata keys each, both watermarks at the end."""
+    n = len(ids)
+    for table in ("embedding_fulltext_search", "embedding_metadata", "embeddings"):
+        database.execute(f"DELETE FROM {table}")
+    metadata = segments["METADATA"]
+    database.executemany(
+        "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) VALUES (?, ?, ?, ?)",
+        ((i + 1, metadata, name, i + 1) for i, name in enumerate(ids)),
+    )
+    documents = [" ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words)) for i in range(n)]
+    database.executemany(
+        "INSERT INTO embedding_metadata (id, key, string_value) VALUES (?, ?, ?)",
+        ((i + 1, key, value) for i in range(n) for key, value in (("chroma:document", documents[i]), ("kind", f"k{i % 11}"))),
+    )
+    database.executemany(
+        "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)", ((i + 1, documents[i]) for i in range(n))
+    )
+    database.execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
+    database.execute("UPDATE embeddings_queue SET seq_id = ?, id = ?", (n, ids[-1]))
+    database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
+    database.commit()
+    database.execute("INSERT INTO max_seq_id SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM max_seq_id WHERE segment_id = ?)", (segments["VECTOR"], n, segments["VECTOR"]))
+    database.commit()
+
+
+def _build_index(directory: Path, vectors: np.ndarray, count: int, space: str, ef: int, threads: int) -> None:
+    for old in directory.iterdir():
+        old.unlink()
+    source = directory.parent.parent / f"{directory.name}.npy"
+    np.save(source, vectors)
+    request = {"vectors": str(source), "space": space, "count": count, "capacity": count, "ef": ef, "threads": threads, "directory": str(directory)}
+    subprocess.run([sys.executable, "-P", "-c", _BUILD, json.dumps(request)], check=True, cwd=directory)
+    os.unlink(source)
+
+
+def _write_map(path: Path, ids: list[str]) -> None:
+    from forensics.readers.id_map import IdMap
+    from forensics.writers.id_map import write_id_map
+
+    forward = {name: index + 1 for index, name in enumerate(ids)}
+    backward = {label: name for name, label in forward.items()}
+    write_id_map(
+        path,
+        IdMap(
+            form="dict",
+            dimensionality=None,
+            total_elements_added=len(ids),
+            max_seq_id=None,
+            id_to_label=forward,
+            label_to_id=backward,
+            id_to_seq_id={},
+        ),
+    )
