@@ -1,0 +1,124 @@
+"""Figures as plain geometry in a box of 1000 units, drawn as inline SVG by the templates: no library, same bytes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forensics.report.plain import counted, number
+
+Json = Any
+BOX = 1000.0
+BINS = 200
+LAYERS = ("indexed", "pending", "missing", "ghosts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A rectangle: `kind` names its colour and hatching, `label` is what it says when pointed at."""
+
+    x: float
+    width: float
+    kind: str
+    label: str
+    height: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """One row of bars; `alt` says in words what is to be seen."""
+
+    title: str
+    alt: str
+    bars: tuple[Bar, ...]
+    axis: tuple[str, ...] = ()
+
+
+def layers(collections: Sequence[Mapping[str, Json]]) -> tuple[Strip, ...]:
+    """A stacked bar per collection whose ids are known: indexed, pending, missing, and ghosts behind them."""
+    known = [c for c in collections if c["indexed"] is not None and c["records"]]
+    return tuple(_layer(collection) for collection in known)
+
+
+def _layer(collection: Mapping[str, Json]) -> Strip:
+    counts = [(name, int(collection[name] or 0)) for name in LAYERS]
+    said = ", ".join(f"{number(count)} {name}" for name, count in counts)
+    return Strip(
+        title=collection["name"],
+        alt=f"{counted(collection['records'], 'record')} of {collection['name']}: {said}",
+        bars=_stacked(counts),
+    )
+
+
+def _stacked(counts: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
+    total = sum(count for _, count in counts) or 1
+    ends = np.cumsum([0, *(count for _, count in counts)]) / total * BOX
+    return tuple(
+        Bar(
+            x=round(float(ends[rank]), 2),
+            width=round(float(ends[rank + 1] - ends[rank]), 2),
+            kind=name,
+            label=f"{number(count)} {name}",
+        )
+        for rank, (name, count) in enumerate(counts)
+        if count
+    )
+
+
+def before_after(effects: Sequence[Mapping[str, Json]], records: Mapping[str, int]) -> tuple[Strip, ...]:
+    """Two bars per collection: what search finds of its `records` before the repair, and after it."""
+    return tuple(strip for effect in effects for strip in _twice(effect, records.get(effect["collection"])))
+
+
+def _twice(effect: Mapping[str, Json], records: int | None) -> Iterator[Strip]:
+    if effect["before"] is None or effect["after"] is None:
+        return
+    whole = max(records or 0, effect["before"], effect["after"])
+    for moment in ("before", "after"):
+        counts = [("indexed", effect[moment]), ("missing", whole - effect[moment])]
+        yield Strip(
+            title=f"{effect['collection']} {moment}",
+            alt=f"search finds {number(effect[moment])} of {counted(whole, 'record')} {moment} the repair",
+            bars=_stacked(counts),
+        )
+
+
+def missing_strip(name: str, positions: np.ndarray, first: int, last: int, unit: str) -> Strip:
+    """How densely the missing `positions` (k,) lie in each of up to BINS equal parts of first … last."""
+    bins = int(min(BINS, last - first + 1))
+    counts, edges = np.histogram(positions, bins=bins, range=(first - 0.5, last + 0.5))
+    room = np.maximum(np.diff(edges), 1.0)
+    hit = np.flatnonzero(counts)
+    width = BOX / bins
+    bars = tuple(
+        Bar(
+            x=round(int(at) * width, 2),
+            width=round(width, 2),
+            kind="missing",
+            label=f"{number(int(counts[at]))} missing from {unit} {number(int(np.ceil(edges[at])))}",
+            height=round(float(min(1.0, max(0.06, counts[at] / room[at]))), 3),
+        )
+        for at in hit
+    )
+    low, high = number(int(positions.min())), number(int(positions.max()))
+    return Strip(
+        title=name,
+        alt=f"{number(len(positions))} missing, {unit} {low} to {high} of {number(first)} to {number(last)}",
+        bars=bars,
+        axis=(f"{unit} {number(first)}", number((first + last) // 2), number(last)),
+    )
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """(k,) int64 of the first column of a list in the evidence; empty where it holds no numbers."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as handle:
+        rows = csv.reader(handle)
+        next(rows, None)
+        cells = [row[0] for row in rows if row]
+    whole = [cell for cell in cells if cell.lstrip("-").isdecimal()]
+    return np.array(whole, dtype=np.int64) if len(whole) == len(cells) else np.empty(0, dtype=np.int64)

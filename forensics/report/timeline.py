@@ -1,0 +1,131 @@
+"""What happened when, as far as the files of the case tell: each fact observed or inferred, and its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from forensics.report.casefiles import CaseFiles
+from forensics.report.plain import counted, joined, number
+from forensics.report.text import brief_path
+
+Json = Any
+DATABASE = "chroma.sqlite3"
+LEVEL0 = "data_level0.bin"
+ID_MAP = "index_metadata.pickle"
+_EVENTS = {
+    "created": "The case was opened.",
+    "diagnosed": "The store was diagnosed and sealed.",
+    "planned": "The repair was planned.",
+    "probed": "The calls were tried on a throw-away copy.",
+    "reported": "A report was written.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`when` is UTC to the second, or a range of seq_ids, or empty where the order alone is known."""
+
+    when: str
+    what: str
+    source: str
+    kind: Literal["observed", "inferred"]
+
+
+def timeline(files: CaseFiles) -> tuple[Event, ...]:
+    """Dated events in order, then those that have only a place in the sequence."""
+    manifest, diagnosis = files.get("manifest"), files.get("diagnosis")
+    dated = [*_written(manifest), *_compared(manifest), *(_logged(entry) for entry in files.log)]
+    dated.sort(key=lambda event: event.when)
+    return (*dated, *_sequence(diagnosis))
+
+
+def utc(mtime_ns: int) -> str:
+    """Nanoseconds since 1970 as UTC to the second."""
+    return datetime.fromtimestamp(mtime_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _files(manifest: Mapping[str, Json] | None) -> list[Json]:
+    return [entry for entry in (manifest or {}).get("entries", ()) if entry["kind"] == "file"]
+
+
+def _written(manifest: Mapping[str, Json] | None) -> Iterator[Event]:
+    """When the database and each group of segment files were last written, by their mtimes."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in _files(manifest):
+        path = PurePosixPath(entry["path"])
+        groups.setdefault((utc(entry["mtime_ns"]), str(path.parent)), []).append(path.name)
+    for (when, folder), names in groups.items():
+        place = "" if folder == "." else f" of {brief_path(folder)}"
+        yield Event(
+            when=when,
+            what=f"{joined(sorted(names))}{place} last written.",
+            source="file mtime at the seal",
+            kind="observed",
+        )
+
+
+def _compared(manifest: Mapping[str, Json] | None) -> Iterator[Event]:
+    """Where level 0 or the id map of a directory is older than the database or than its neighbours."""
+    times = {entry["path"]: entry["mtime_ns"] for entry in _files(manifest)}
+    database = times.get(DATABASE)
+    for path, written in times.items():
+        folder = str(PurePosixPath(path).parent)
+        if PurePosixPath(path).name != LEVEL0:
+            continue
+        if database is not None and database - written > 10**9:
+            yield _inferred(
+                written,
+                f"Nothing was flushed to the index in {brief_path(folder)} after this, although the database "
+                f"was written until {utc(database)}.",
+                f"mtimes of {LEVEL0} and {DATABASE}",
+            )
+        mapped = times.get(f"{folder}/{ID_MAP}")
+        if mapped is not None and written - mapped > 10**9:
+            yield _inferred(
+                written,
+                f"The index in {brief_path(folder)} is newer than its id map: a flush was cut in between.",
+                f"mtimes of {LEVEL0} and {ID_MAP}",
+            )
+
+
+def _inferred(when_ns: int, what: str, source: str) -> Event:
+    return Event(when=utc(when_ns), what=what, source=source, kind="inferred")
+
+
+def _logged(entry: Mapping[str, Json]) -> Event:
+    event = str(entry.get("event", ""))
+    when = str(entry.get("time", ""))[:19].replace("T", " ")
+    what = _EVENTS.get(event, f"{event[:1].upper()}{event[1:].replace('-', ' ').replace('_', ' ')}.")
+    return Event(when=when, what=what, source="log.jsonl", kind="observed")
+
+
+def _sequence(diagnosis: Mapping[str, Json] | None) -> Iterator[Event]:
+    """What the findings say of seq_ids, and how they think it came about."""
+    for finding in (diagnosis or {}).get("findings", ()):
+        place = "" if finding["collection"] is None else f" of “{finding['collection']}”"
+        for first, last in _ranges(finding["found"]):
+            amount = counted(finding["count"], finding["unit"])
+            yield Event(
+                when=f"seq_id {number(first)} … {number(last)}",
+                what=f"{amount}{place} under {finding['code']} {finding['name']}.",
+                source=f"{DATABASE}, read by {finding['code']}",
+                kind="observed",
+            )
+        for cause in finding["causes"][:1]:
+            yield Event(
+                when="", what=f"{cause['name']}: {cause['evidence']}", source=finding["code"], kind="inferred"
+            )
+
+
+def _ranges(value: Json) -> Iterator[Sequence[int]]:
+    """Every pair of whole numbers that `found` keeps under a key that names sequence ids."""
+    if not isinstance(value, Mapping):
+        return
+    for key, item in value.items():
+        pair = isinstance(item, (list, tuple)) and len(item) == 2 and all(type(n) is int for n in item)
+        if pair and "seq" in str(key):
+            yield item
