@@ -14,8 +14,8 @@ import numpy as np
 import forensics
 from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
-from forensics.checks.masks import MASKS
-from forensics.checks.registry import CHECKS, Check, View, finding, unmet
+from forensics.checks.masks import EXPLAINS, MASKS
+from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
 from forensics.codes import catalogue, lookup
 from forensics.model import CollectionSummary, Finding, Outcome, Place, Remedy, SEVERITIES
 from forensics.model import Diagnosis as Result
@@ -58,6 +58,7 @@ class _Run:
     findings: list[Finding] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    lacking: list[tuple[Check, View, Absent]] = field(default_factory=list)
 
     def note(self, code: str, outcome: str, reason: str = "") -> None:
         ranks = ("not-asked", "clean", "masked", "skipped", "partial", "found", "crashed")
@@ -77,6 +78,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
         if progress is not None:
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
+    _settle_lacking(run)
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
     return Result(
@@ -115,13 +117,11 @@ def _collections(store: Store, wanted: Scope) -> Many[Collection]:
 def _run_on(check: Check, view: View, run: _Run) -> None:
     mask = _mask(check.code, view, run.findings)
     if mask is not None:
-        run.findings = [_following(f, check.code) if f is mask else f for f in run.findings]
-        run.note(check.code, "masked", f"follows from {mask.code}")
+        _masked(check.code, mask, run)
         return
     lack = unmet(check, view)
     if lack is not None:
-        applicable = not isinstance(lack, NotApplicable)
-        run.note(check.code, "skipped" if applicable else "clean", lack.reason if applicable else f"not applicable: {lack.reason}")
+        run.lacking.append((check, view, lack))
         return
     try:
         found = list(check.function(view))
@@ -134,12 +134,37 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
     run.note(check.code, "found" if found else "clean")
 
 
+def _masked(code: str, mask: Finding, run: _Run) -> None:
+    run.findings = [_following(f, code) if f is mask else f for f in run.findings]
+    run.note(code, "masked", f"follows from {mask.code}")
+
+
+def _settle_lacking(run: _Run) -> None:
+    """What could not run is masked where a finding, perhaps a later one, says why its need is absent; else skipped."""
+    for check, view, lack in run.lacking:
+        explanation = _explanation(check, view, run.findings)
+        if explanation is not None:
+            _masked(check.code, explanation, run)
+        elif isinstance(lack, NotApplicable):
+            run.note(check.code, "clean", f"not applicable: {lack.reason}")
+        else:
+            run.note(check.code, "skipped", lack.reason)
+
+
 def _mask(code: str, view: View, findings: list[Finding]) -> Finding | None:
+    return next((found for found in _about(view, findings) if code in MASKS.get(found.code, ())), None)
+
+
+def _explanation(check: Check, view: View, findings: list[Finding]) -> Finding | None:
+    """The finding that says why something is absent that the check needs."""
+    lacks = [need for need in check.needs if isinstance(NEEDS[need](view), Absent)]
+    codes = {code for need in lacks for code in EXPLAINS.get(need, ())}
+    return next((found for found in _about(view, findings) if found.code in codes), None)
+
+
+def _about(view: View, findings: list[Finding]) -> Iterator[Finding]:
     name = view.name if isinstance(view, Collection) else None
-    for candidate in findings:
-        if code in MASKS.get(candidate.code, ()) and candidate.collection in (None, name):
-            return candidate
-    return None
+    return (found for found in findings if found.collection in (None, name))
 
 
 def _following(finding: Finding, code: str) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from forensics.absent import Absent
+from forensics.checks import idmap_labels as idmap_labels
 from forensics.checks.places import in_segment, segment_of
 from forensics.checks.registry import check, finding
 from forensics.checks.segment import has_index

@@ -21,9 +21,21 @@ MASKS: dict[str, tuple[str, ...]] = {
     "CF301": (*_span("CF302", "CF312"), *_span("CF401", "CF412"), "CF504", "CF505", *_span("CF601", "CF609")),
     "CF302": ("CF304", "CF305", "CF306", "CF307", "CF311"),
     "CF303": ("CF304", "CF305", "CF306", "CF307", "CF308", "CF311", "CF408", "CF409", "CF410", "CF411", *_span("CF601", "CF609")),
+    "CF304": ("CF408",),
     "CF401": (*_ID_MAP_LOST, *_span("CF402", "CF405")),
     "CF402": (*_ID_MAP_LOST, *_span("CF403", "CF405")),
     "CF403": (*_ID_MAP_LOST, "CF404", "CF405"),
     "CF404": (*_ID_MAP_LOST, "CF405"),
     "CF405": _ID_MAP_LOST,
 }
+
+_UNREADABLE = ("CF010", "CF011")
+_FILES = ("CF302", "CF303", "CF304", *_UNREADABLE)
+_ID_MAP = (*_span("CF401", "CF405"), *_UNREADABLE)
+
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("header", "geometry", "level0", "summary", "lengths", "links"), _FILES),
+    **dict.fromkeys(("id_map", "records", "id_sets"), _ID_MAP),
+    "rows": ("CF110",),
+}
+"""need → the codes that say why it is absent. A check that lacks it is then masked by that finding, not skipped."""

@@ -111,6 +111,18 @@ def _records(collection: Collection) -> Any:
     return Absent(records.unknown_reason)
 
 
+def _id_sets(collection: Collection) -> Any:
+    """The join, also where the id map is lost but level 0 has fewer live elements than records need."""
+    records, segment = collection.records, collection.vector
+    if isinstance(records, Absent) or records.known or isinstance(segment, Absent):
+        return records
+    summary = segment.files.summary
+    if isinstance(summary, Absent):
+        return Absent(records.unknown_reason)
+    live = int((summary.live & (summary.labels >= 1)).sum())
+    return records if int((~records.pending).sum()) > live else Absent(records.unknown_reason)
+
+
 NEEDS: dict[str, Callable[[Any], Any]] = {
     "database": _database,  # store checks
     "segment": _segment,  # the VectorSegment, whatever its state
@@ -123,6 +135,7 @@ NEEDS: dict[str, Callable[[Any], Any]] = {
     "id_map": _of_segment("id_map"),
     "rows": lambda collection: collection.rows,
     "records": _records,
+    "id_sets": _id_sets,
     "pending_rows": lambda collection: collection.pending_rows,
     "queue": lambda collection: collection.queue.extent(),
 }
