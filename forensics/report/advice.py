@@ -137,7 +137,8 @@ def _badly(diagnosis: Mapping[str, Json]) -> Iterator[str]:
     for collection in silent[:3]:
         yield (
             f"Chroma gave no error when {counted(collection['missing'], 'record')} of "
-            f"“{collection['name']}” dropped out of search: count() goes on answering {number(collection['records'])}."
+            f"“{collection['name']}” dropped out of search: count() goes on "
+            f"answering {number(collection['records'])}."
         )
     if above_notes(diagnosis) and not silent:
         yield "Chroma has no integrity check: the damage was found when somebody looked, not when it came."

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.report.casefiles import CaseFiles
-from forensics.report.plain import counted, number, show
+from forensics.report.data import show
+from forensics.report.plain import counted, number
 from forensics.report.timeline import utc
 
 Json = Any

@@ -1,4 +1,4 @@
-"""Figures as plain geometry in a box of 1000 units, drawn as inline SVG by the templates: no library, same bytes."""
+"""Figures as plain geometry, 1000 units wide, drawn as inline SVG by the templates: always the same bytes."""
 
 from __future__ import annotations
 

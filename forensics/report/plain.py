@@ -5,17 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-Json = Any
-SHOWN = 3
-"""How many items of a list a line shows; the full list is in the case."""
 _SUSPECT = re.compile(r"[^ -~]")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_ID_KEY = re.compile(r"(^|_| )(id|ids|first|last|examples?|collisions?|duplicates?)( |_|$)")
-_FREE_KEYS = frozenset({"files", "changed", "kept", "columns", "keys", "tables", "codes", "unsafe_because"})
-_TAME = re.compile(r"CF\d{3}|[\w.-]*\.(bin|pickle|sqlite3|parquet)|[0-9a-f]{8}-[0-9a-f-]{27}(/.*)?")
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -83,62 +76,3 @@ def short(identifier: str) -> str:
     """
     digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{identifier[: min(12, len(identifier) // 2)]}…{digest[:6]}"
-
-
-def shortened(value: Json, key: str = "") -> Json:
-    """Data of a finding with its ids shortened: texts under a key that names ids, and lists of texts."""
-    if isinstance(value, Mapping):
-        return {name: shortened(item, str(name)) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_item(item, key) for item in value]
-    return short(value) if isinstance(value, str) and _ID_KEY.search(key) else value
-
-
-def _item(item: Json, key: str) -> Json:
-    if not isinstance(item, str):
-        return shortened(item, key)
-    return item if key in _FREE_KEYS or _TAME.fullmatch(item) else short(item)
-
-
-def show(value: Json) -> str:
-    """Data of a finding in one line: `missing 270 · examples a, b, c and 7 more`."""
-    if isinstance(value, Mapping):
-        return " · ".join(_pair(str(key), item) for key, item in value.items() if item is not None)
-    if isinstance(value, (list, tuple)):
-        return _listed(value)
-    return _scalar(value)
-
-
-def _pair(key: str, value: Json) -> str:
-    shown = f"({show(value)})" if isinstance(value, Mapping) else show(value)
-    return f"{visible(key.replace('_', ' '))} {shown}"
-
-
-def _listed(values: Sequence[Json]) -> str:
-    if not values:
-        return "none"
-    nested = (Mapping, list, tuple)
-    head = ", ".join(f"({show(v)})" if isinstance(v, nested) else _quoted(v) for v in values[:SHOWN])
-    more = len(values) - SHOWN
-    return f"{head} and {number(more)} more" if more > 0 else head
-
-
-def _quoted(value: Json) -> str:
-    """An item of a list; a text that white space or a comma would blur is quoted, outer spaces as `␣`."""
-    if isinstance(value, str) and (value != value.strip() or not value or "," in value):
-        return f'"{_spaces_shown(visible(value))}"'
-    return _scalar(value)
-
-
-def _spaces_shown(text: str) -> str:
-    inner = text.strip(" ")
-    before = len(text) - len(text.lstrip(" "))
-    return f"{'␣' * before}{inner}{'␣' * (len(text) - len(inner) - before)}"
-
-
-def _scalar(value: Json) -> str:
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return number(value) if isinstance(value, (int, float)) else visible(str(value))

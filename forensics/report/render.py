@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forensics.model import Diagnosis, Finding, Plan, Verdict
-from forensics.report.plain import shortened, show, visible
+from forensics.report.data import EVERYTHING, Reveal, redacted, show
+from forensics.report.plain import visible
 from forensics.report.summary import (
     as_json,
     last_line,
@@ -70,13 +71,13 @@ def _fragment(template: str, **context: Any) -> str:
     return environment().get_template(template).render(style=style(), **context)
 
 
-def finding_card(finding: Finding | Mapping[str, Json], *, include_ids: bool = True) -> str:
+def finding_card(finding: Finding | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -> str:
     """One finding as a card."""
-    view = finding_view(as_json(finding), include_ids=include_ids)
+    view = finding_view(as_json(finding), reveal=reveal)
     return _fragment("finding.html.j2", finding=view)
 
 
-def findings_html(diagnosis: Diagnosis | Mapping[str, Json], *, include_ids: bool = True) -> str:
+def findings_html(diagnosis: Diagnosis | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -> str:
     """The diagnosis: verdict, collections, a card per finding, what ran."""
     data = as_json(diagnosis)
     tone, word = TONES[state(data)]
@@ -87,21 +88,20 @@ def findings_html(diagnosis: Diagnosis | Mapping[str, Json], *, include_ids: boo
         icon=ICONS[tone],
         verdict=verdict_sentence(data),
         collections=[collection_view(item) for item in data["collections"]],
-        findings=[finding_view(item, include_ids=include_ids) for item in data["findings"]],
+        findings=[finding_view(item, reveal=reveal) for item in data["findings"]],
         summary=last_line(data),
     )
 
 
-def plan_html(plan: Plan | Mapping[str, Json], *, include_ids: bool = True) -> str:
+def plan_html(plan: Plan | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -> str:
     """The plan: what will be done, what waits for a decision, what it comes to and what is lost."""
     data = as_json(plan)
-    clear = (lambda value: value) if include_ids else shortened
     return _fragment(
         "plan.html.j2",
         summary=plan_sentence(data),
         actions=[action_view(item) for item in data["actions"]],
         effects=effect_views(data["effects"]),
-        losses=[show(clear(item)) for item in data["losses"]],
+        losses=[show(redacted(item, reveal)) for item in data["losses"]],
         promised=data["promised"],
         remaining=data["remaining"],
     )

@@ -196,14 +196,17 @@ def last_line(diagnosis: Mapping[str, Json]) -> str:
 
 
 def remedy_sentence(remedy: Mapping[str, Json]) -> str:
-    """`safe: nothing is lost`, `lossy: up to 270 records`, `manual: explained only`."""
-    match remedy["safety"]:
-        case "safe":
-            return "safe: nothing is lost"
-        case "lossy":
-            return f"lossy: up to {counted(remedy['loses'], 'record')} whose data would be gone or made anew"
-        case _:
-            return "manual: explained, never done by the tool"
+    """`rebuild-id-map — safe: nothing is lost`; `none needed`."""
+    action, loses = remedy["action"], remedy["loses"]
+    if action == "none":
+        return "none needed"
+    if remedy["safety"] == "safe":
+        return f"{action} — safe: nothing is lost"
+    if remedy["safety"] == "manual":
+        return f"{action} — manual: explained, never done by the tool"
+    if not loses:
+        return f"{action} — lossy: something is dropped or made anew, but no record"
+    return f"{action} — lossy: {counted(loses, 'record')} cannot be had back from this store alone"
 
 
 def approval_sentence(action: Mapping[str, Json]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from forensics.report.plain import counted, number, show, visible
+from forensics.report.data import lines, show
+from forensics.report.plain import counted, number, visible
 from forensics.report.summary import (
     applied_sentence,
     approval_sentence,
@@ -59,13 +60,18 @@ def _title(data: Mapping[str, Json]) -> str:
 
 def _fields(data: Mapping[str, Json], case: Path | None) -> Iterator[tuple[str, str]]:
     yield "where", "  |  ".join(place_text(place) for place in data["where"][:4])
-    yield "expected", show(data["expected"])
-    yield "found", show(data["found"])
+    yield from _data("expected", data["expected"])
+    yield from _data("found", data["found"])
     yield "means", visible(data["means"])
     yield from ((label, text) for label, text in _causes(data["causes"]))
     yield "follows", f"{code_ranges(data['follows'])} (not examined by themselves)" if data["follows"] else ""
-    yield "remedy", f"{data['remedy']['action']} — {remedy_sentence(data['remedy'])}"
+    yield "remedy", remedy_sentence(data["remedy"])
     yield "more", _more(data, case)
+
+
+def _data(label: str, value: Json) -> Iterator[tuple[str, str]]:
+    for rank, (name, text) in enumerate(lines(value)):
+        yield "" if rank else label, f"{name}: {text}" if name else text
 
 
 def _causes(causes: Sequence[Mapping[str, Json]]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What happened when, as far as the files of the case tell: each fact observed or inferred, and its source."""
+"""What happened when, as far as the case tells: each fact observed or inferred, and its source."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from forensics.report.plain import counted, number, raised, short, shortened, show
+from forensics.report.data import EVERYTHING, Reveal, lines, redacted
+from forensics.report.plain import counted, number, raised, short
 from forensics.report.summary import (
     approval_sentence,
     code_ranges,
@@ -50,7 +51,6 @@ class FindingView:
     means: str
     causes: tuple[tuple[str, str, str], ...]
     follows: str
-    action: str
     remedy: str
     safety: str
     files: tuple[Fact, ...]
@@ -65,10 +65,9 @@ def anchor(code: str, collection: str | None) -> str:
 
 
 def finding_view(
-    data: Mapping[str, Json], *, include_ids: bool, files: Iterable[str] = (), linked: bool = False
+    data: Mapping[str, Json], *, reveal: Reveal = EVERYTHING, files: Iterable[str] = (), linked: bool = False
 ) -> FindingView:
     """The card of a finding's JSON. `files` are the paths of evidence in the case, links where `linked`."""
-    clear = (lambda value: value) if include_ids else shortened
     mine = [path for path in files if _belongs(path, data)]
     return FindingView(
         code=data["code"],
@@ -80,12 +79,11 @@ def finding_view(
         place=place_name(data["collection"]),
         headline=headline(data),
         where=tuple(where_text(place) for place in data["where"]),
-        expected=facts(clear(data["expected"])),
-        found=facts(clear(data["found"])),
+        expected=facts(redacted(data["expected"], reveal)),
+        found=facts(redacted(data["found"], reveal)),
         means=data["means"],
         causes=tuple((cause["name"], cause["confidence"], cause["evidence"]) for cause in data["causes"]),
         follows=code_ranges(data["follows"]),
-        action=data["remedy"]["action"],
         remedy=remedy_sentence(data["remedy"]),
         safety=data["remedy"]["safety"],
         files=tuple(Fact(label="", value=path, link=path if linked else "", code=True) for path in mine),
@@ -111,11 +109,8 @@ def where_text(place: Mapping[str, Json]) -> str:
 
 
 def facts(value: Json) -> tuple[Fact, ...]:
-    """Data of a finding as labelled lines; what is no mapping is one line without a label."""
-    if isinstance(value, Mapping):
-        known = [(str(key).replace("_", " "), item) for key, item in value.items() if item is not None]
-        return tuple(Fact(label=key, value=show(item)) for key, item in known)
-    return (Fact(label="", value=show(value)),)
+    """Data of a finding as labelled lines."""
+    return tuple(Fact(label=label, value=text) for label, text in lines(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
