@@ -97,7 +97,7 @@ def _turn_back(draft: Draft, transition: Transition, error: BaseException) -> No
         drive(draft, transition, "unmade")
     except (OSError, CannotComplete) as second:
         raise CannotComplete(
-            f"The swap stopped ({error}) and could not be taken back ({second}). Nothing is lost: finish it with"
+            f"The swap stopped ({error}) and could not be taken back ({second}). Nothing is lost: finish with"
             f" `forensics apply --case {draft.case.folder} --resume`, or with undo."
         ) from error
 
