@@ -20,7 +20,7 @@ QUICK         := not (slow or browser or oldchroma or minilm or fault)
 TESTS         := tests/unit tests/corpus tests/properties tests/notebooks notebooks
 
 .DEFAULT_GOAL := help
-.PHONY: help lab investigate test lint nightly bench clean install
+.PHONY: help lab investigate test lint lint-rules lint-layout lint-types nightly bench clean install
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,9 +34,15 @@ investigate: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL) $(NOTEBOOKS) -m "$(QUICK)" $(PYTEST_ARGS) $(TESTS)
 
-lint: $(VENV)/installed-dev
-	$(VENV)/bin/ruff check .
+lint: lint-rules lint-layout lint-types
+
+lint-rules: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check --output-format=concise .
+
+lint-layout: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
+
+lint-types: $(VENV)/installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
 
 nightly: $(VENV)/installed-test
