@@ -1,7 +1,8 @@
-"""The migrations that Chroma released: which release brought which, and what a store's set says of its writer.
+"""The migrations that Chroma released: which release brought which, and what a store's set tells of it.
 
-Taken from the tags of chroma-core/chroma. `hash` is the MD5 of the SQL text; 1.x carries the same texts in
-its Rust part. A store gets the missing ones at every open, so its set names the newest release that opened it.
+Taken from the tags of chroma-core/chroma. `hash` is the MD5 of the SQL text; 1.x has the same
+texts in its Rust part. A store gets the missing ones at every open: its set tells the newest release that
+had it open.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def newer_than_known(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
 def written_by(migrations: tuple[Migration, ...] | Absent) -> str:
     """The releases whose set of migrations this is, by the newest one present.
 
-    "1.5.0 or later", "1.0.0 – 1.2.2", "0.5.0", "later than 1.5.9" (a migration not released till then), "unknown".
+    "1.5.0 or later", "1.0.0 – 1.2.2", "0.5.0", "later than 1.5.9" (one not released by then), "unknown".
     """
     if isinstance(migrations, Absent):
         return UNKNOWN
