@@ -1,0 +1,201 @@
+"""What the engine should answer, by our own readers alone: ids from SQLite, vectors from level 0 and the
+queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from forensics.absent import Absent, present
+from forensics.readers.database import Database
+from forensics.records import Records
+from forensics.store import Collection, Store
+
+MOST_BYTES = 2 << 30
+"""Vectors of one collection that are held at a time; of larger ones an even sample is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A `where` that this collection can be asked, and the ids that it lets through."""
+
+    where: Mapping[str, Any]
+    ids: frozenset[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One collection as the engine should show it.
+
+    `ids` (n) in the order of their rows. `rows` (m,) are the positions whose vectors are compared: all, or an
+    even sample; `vectors` (m, dim) float32 as the API returns them (cosine: stored × norm), where `known`
+    (m,) bool; the others have no vector in the index and no queue row that brings one. `reachable` counts the
+    ids that have either.
+    """
+
+    name: str
+    space: str
+    dimension: int | None
+    ids: tuple[str, ...] = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    vectors: np.ndarray = field(repr=False)
+    known: np.ndarray = field(repr=False)
+    reachable: int
+    sync_threshold: int = 1000
+    batch_size: int = 100
+    tenant: str = "default_tenant"
+    database: str = "default_database"
+    filter: Filter | None = None
+
+    @property
+    def address(self) -> dict[str, str]:
+        """What an operation needs to name this collection."""
+        return {"collection": self.name, "tenant": self.tenant, "database": self.database}
+
+    def only(self, positions: np.ndarray) -> Expected:
+        """The same with the vectors of these positions of `rows` alone."""
+        return replace(
+            self, rows=self.rows[positions], vectors=self.vectors[positions], known=self.known[positions]
+        )
+
+
+def expected_of(store: Store, collection: str | None = None) -> dict[str, Expected]:
+    """Collection name → what the engine should show; collections whose rows cannot be read are left out."""
+    chosen = store.collections if collection is None else (store.collection(collection),)
+    found = ((one.name, expected_collection(one)) for one in chosen)
+    return {name: expected for name, expected in found if expected is not None}
+
+
+def expected_collection(collection: Collection, most_bytes: int = MOST_BYTES) -> Expected | None:
+    """The truth of one collection, or None where SQLite does not give its rows."""
+    records = collection.records
+    if isinstance(records, Absent):
+        return None
+    dim = dimension_of(collection)
+    rows = _even(len(records), max(1, most_bytes // (4 * (dim or 1))))
+    vectors, known = truth_vectors(collection, records, rows, dim)
+    tenant, database = home_of(collection)
+    settings = collection.settings
+    return Expected(
+        name=collection.name,
+        space=settings.space,
+        dimension=dim,
+        ids=tuple(records.rows.ids),
+        rows=rows,
+        vectors=vectors,
+        known=known,
+        reachable=int((records.indexed | records.pending).sum()),
+        sync_threshold=settings.sync_threshold,
+        batch_size=settings.batch_size,
+        tenant=tenant,
+        database=database,
+        filter=a_filter(collection, records),
+    )
+
+
+def _even(count: int, most: int) -> np.ndarray:
+    """All of 0..count, or `most` of them spread evenly, ascending."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
+
+
+def dimension_of(collection: Collection) -> int | None:
+    """The width of the vectors: as the files have it, else as SQLite says; None before the first add."""
+    vector = collection.vector
+    if present(vector) and present(vector.files.geometry) and vector.files.elements:
+        return vector.files.geometry.dim
+    return collection.dimension
+
+
+def truth_vectors(
+    collection: Collection, records: Records, rows: np.ndarray, dim: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(vectors (m, dim), known (m,)) of these records: the newest effective queue row above the watermark,
+    else level 0.
+    """
+    vectors = np.full((len(rows), dim or 0), np.nan, dtype=np.float32)
+    known = np.zeros(len(rows), dtype=bool)
+    if dim is None:
+        return vectors, known
+    inside = np.flatnonzero(records.indexed[rows])
+    if inside.size:
+        vectors[inside] = _stored(collection, records.elements[rows[inside]])
+        known[inside] = True
+    ids = records.rows.ids
+    brought = (
+        {at: collection.pending.get(ids[row]) for at, row in enumerate(rows.tolist())}
+        if collection.pending
+        else {}
+    )
+    queued = {
+        at: e.vector_seq
+        for at, e in brought.items()
+        if e is not None and e.exists and e.vector_seq is not None
+    }
+    if queued:
+        at = np.fromiter(queued, dtype=np.int64, count=len(queued))
+        seqs = np.fromiter(queued.values(), dtype=np.int64, count=len(queued))
+        vectors[at], known[at] = collection.queue.vectors(seqs, dim), True
+    return vectors, known
+
+
+def _stored(collection: Collection, elements: np.ndarray) -> np.ndarray:
+    """(k, dim) float32 as the API gives elements of level 0: for cosine each times its norm of length.bin."""
+    vector = collection.vector
+    assert not isinstance(vector, Absent)
+    stored = vector.files.vectors(elements)
+    lengths = vector.files.lengths
+    if collection.settings.space == "cosine" and present(lengths) and len(lengths) > int(elements.max()):
+        return stored * lengths[elements][:, None]
+    return stored
+
+
+def home_of(collection: Collection) -> tuple[str, str]:
+    """(tenant, database) names; the defaults where SQLite does not say."""
+    sql = "SELECT tenant_id, name FROM databases WHERE id = ?"
+    found = collection.database.rows(sql, (collection.row.database_id,))
+    return ("default_tenant", "default_database") if isinstance(found, Absent) or not found else found[0]
+
+
+def a_filter(collection: Collection, records: Records) -> Filter | None:
+    """A key and value of a record's metadata, of those tried the one that most records share; None without
+    metadata.
+    """
+    database, segment = collection.database, collection.metadata_segment_id
+    if not len(records) or segment is None or "embedding_metadata" not in database.tables:
+        return None
+    tried = records.rows.rowids[np.unique(np.linspace(0, len(records) - 1, 3).astype(int))].tolist()
+    pairs = {pair for rowid in tried for pair in _pairs(database, rowid)}
+    found = (
+        Filter({key: value}, _matching(database, segment, key, value))
+        for key, value in sorted(pairs, key=repr)
+    )
+    return max(found, key=lambda one: len(one.ids), default=None)
+
+
+def _pairs(database: Database, rowid: int) -> Iterable[tuple[str, str | int]]:
+    sql = (
+        "SELECT key, string_value, int_value FROM embedding_metadata WHERE id = ? AND key NOT LIKE 'chroma:%'"
+        " AND (string_value IS NOT NULL OR int_value IS NOT NULL) ORDER BY key LIMIT 8"
+    )
+    found = database.rows(sql, (rowid,))
+    return (
+        []
+        if isinstance(found, Absent)
+        else [(key, text if text is not None else number) for key, text, number in found]
+    )
+
+
+def _matching(database: Database, segment: str, key: str, value: str | int) -> frozenset[str]:
+    column = "string_value" if isinstance(value, str) else "int_value"
+    sql = (
+        "SELECT e.embedding_id FROM embedding_metadata m JOIN embeddings e ON e.id = m.id"
+        f" WHERE m.key = ? AND m.{column} = ? AND e.segment_id = ?"
+    )
+    found = database.rows(sql, (key, value, segment))
+    return frozenset() if isinstance(found, Absent) else frozenset(row[0] for row in found)
