@@ -24,7 +24,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("breakdown", "checks", "diff", "explaining", "sources"),
     ("case", "diagnosis"),
     ("repair",),  # planning; what writes has rows of its own below
-    ("copying", "engine", "probing", "repair.draft", "repair.journal", "repair.swap", "writers"),
+    (
+        "copying",
+        "engine",
+        "probing",
+        "repair.draft",
+        "repair.foresight",
+        "repair.journal",
+        "repair.keeping",
+        "repair.swap",
+        "writers",
+    ),
     ("repair.actions",),
     ("verify",),
     ("repair.apply", "repair.undo"),
