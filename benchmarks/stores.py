@@ -55,14 +55,17 @@ def vectors_of(n: int, dim: int, seed: int = 1) -> np.ndarray:
 def build_store(
     path: Path, n: int, dim: int, *, missing: int = 0, space: str = "l2", ef: int = 100, threads: int = 2, words: int = 6
 ) -> Path:
-    """A store of `n` records of which the newest `missing` are in SQLite and not in the index. Returns `path`."""
+    """A store of `n` records. The newest `missing` are not in the index, though the watermark says so; the queue, which
+    was never purged of them, still has their vectors. Returns `path`."""
     subprocess.run([sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent)
     database = sqlite3.connect(path / "chroma.sqlite3")
     segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
+    vectors = vectors_of(n, dim)
     _fill_rows(database, segments, ids, words)
+    _queue(database, ids[n - missing :], vectors[n - missing :], n - missing)
     database.close()
-    _build_index(path / segments["VECTOR"], vectors_of(n, dim), n - missing, space, ef, threads)
+    _build_index(path / segments["VECTOR"], vectors, n - missing, space, ef, threads)
     _write_map(path / segments["VECTOR"] / "index_metadata.pickle", ids[: n - missing])
     return path
 
@@ -90,6 +93,20 @@ def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list
     database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
     database.commit()
     database.execute("INSERT INTO max_seq_id SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM max_seq_id WHERE segment_id = ?)", (segments["VECTOR"], n, segments["VECTOR"]))
+    database.commit()
+
+
+def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, below: int) -> None:
+    """Queue rows of the missing records, as `add` left them, at or below both watermarks."""
+    if not ids:
+        return
+    topic = database.execute("SELECT topic FROM embeddings_queue").fetchone()[0]
+    database.execute("DELETE FROM embeddings_queue")
+    database.executemany(
+        "INSERT INTO embeddings_queue (seq_id, operation, topic, id, vector, encoding, metadata)"
+        " VALUES (?, 0, ?, ?, ?, 'FLOAT32', '{}')",
+        ((below + i + 1, topic, name, vectors[i].tobytes()) for i, name in enumerate(ids)),
+    )
     database.commit()
 
 
