@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from forensics.report.plain import counted, joined, number
+from forensics.report.views import anchor
 
 Json = Any
 Ruling = Literal["confirmed", "refuted", "not decidable"]
@@ -25,6 +26,11 @@ class Hypothesis:
     ruling: Ruling
     evidence: tuple[str, ...]
     codes: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """(code, anchor of its card) for every finding that it rests on."""
+        return tuple((code, anchor(code, collection)) for code, collection in self.codes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.report.casefiles import CaseFiles
-from forensics.report.data import show
+from forensics.report.data import Reveal, redacted, show
 from forensics.report.plain import counted, number
 from forensics.report.timeline import utc
 
@@ -48,7 +48,7 @@ class Custody:
     statement: tuple[str, ...]
 
 
-def custody(files: CaseFiles) -> Custody:
+def custody(files: CaseFiles, reveal: Reveal) -> Custody:
     """Both seals side by side, the log, and what can be said about the original."""
     before, after = files.get("manifest"), files.get("manifest_after")
     rows = [_row(entry, _by_path(after)) for entry in _entries(before)]
@@ -61,7 +61,7 @@ def custody(files: CaseFiles) -> Custody:
         more=f"… and {counted(len(rows) - ROWS, 'more entry')}; see manifest.json"
         if len(rows) > ROWS
         else "",
-        log=tuple(log_rows(files.log)),
+        log=tuple(log_rows(files.log, reveal)),
         statement=tuple(_statement(files)),
     )
 
@@ -102,7 +102,7 @@ def _added(entry: Mapping[str, Json]) -> FileRow:
     )
 
 
-def log_rows(log: Iterable[Mapping[str, Json]]) -> Iterator[LogRow]:
+def log_rows(log: Iterable[Mapping[str, Json]], reveal: Reveal) -> Iterator[LogRow]:
     """Every event but the reports themselves, so that a report does not depend on those before it."""
     for entry in log:
         if entry.get("event") == "reported":
@@ -111,7 +111,7 @@ def log_rows(log: Iterable[Mapping[str, Json]]) -> Iterator[LogRow]:
         yield LogRow(
             time=str(entry.get("time", ""))[:19].replace("T", " "),
             event=str(entry.get("event", "")).replace("_", " "),
-            facts=show(facts),
+            facts=show(redacted(facts, reveal)),
         )
 
 

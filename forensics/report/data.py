@@ -15,19 +15,8 @@ SHOWN, GROUPS, KEYS = 3, 5, 3
 _ID_KEY = re.compile(r"(^|_)(ids?|first|last|examples?|collisions?|duplicates?)(_|$)")
 _CONTENT_KEY = re.compile(r"(^|_)(documents?|texts?|values?|metadata)(_|$)")
 _FREE_KEYS = frozenset(
-    {
-        "files",
-        "changed",
-        "kept",
-        "columns",
-        "keys",
-        "tables",
-        "codes",
-        "problems",
-        "reasons",
-        "missing",
-        "present",
-    }
+    {"actions", "changed", "checks", "codes", "columns", "files", "findings", "hidden", "kept", "keys"}
+    | {"missing", "present", "problems", "reasons", "tables"}
 )
 _TAME = re.compile(r"CF\d{3}|[\w.-]*\.(bin|pickle|sqlite3|parquet)|[0-9a-f]{8}-[0-9a-f-]{27}(/.*)?")
 

@@ -1,4 +1,4 @@
-"""Figures as plain geometry, 1000 units wide, drawn as inline SVG by the templates: always the same bytes."""
+"""Figures as plain geometry in percent, drawn as inline SVG by the templates: always the same bytes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ import numpy as np
 from forensics.report.plain import counted, number
 
 Json = Any
-BOX = 1000.0
+BOX = 100.0
 BINS = 200
 LAYERS = ("indexed", "pending", "missing", "ghosts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A rectangle: `kind` names its colour and hatching, `label` is what it says when pointed at."""
+    """A rectangle in percent of its strip; `kind` names its colour, `label` what it says when pointed at."""
 
     x: float
     width: float
     kind: str
     label: str
-    height: float = 1.0
+    top: float = 0.0
+    height: float = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +94,17 @@ def missing_strip(name: str, positions: np.ndarray, first: int, last: int, unit:
     bins = int(min(BINS, last - first + 1))
     counts, edges = np.histogram(positions, bins=bins, range=(first - 0.5, last + 0.5))
     room = np.maximum(np.diff(edges), 1.0)
-    hit = np.flatnonzero(counts)
+    heights = np.clip(100.0 * counts / room, 6.0, 100.0).tolist()
+    hit = np.flatnonzero(counts).tolist()
     width = BOX / bins
     bars = tuple(
         Bar(
-            x=round(int(at) * width, 2),
-            width=round(width, 2),
+            x=round(at * width, 3),
+            width=round(width, 3),
             kind="missing",
             label=f"{number(int(counts[at]))} missing from {unit} {number(int(np.ceil(edges[at])))}",
-            height=round(float(min(1.0, max(0.06, counts[at] / room[at]))), 3),
+            top=round(100.0 - heights[at], 2),
+            height=round(heights[at], 2),
         )
         for at in hit
     )

@@ -1,0 +1,284 @@
+"""A case as the templates print it: everything is computed here, nothing there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import forensics
+from forensics.codes import catalogue
+from forensics.report import advice, causes, figures
+from forensics.report.advice import Advice, Lessons
+from forensics.report.casefiles import CaseFiles
+from forensics.report.causes import Hypothesis
+from forensics.report.custody import Custody, custody
+from forensics.report.data import Reveal, redacted, show
+from forensics.report.figures import Strip
+from forensics.report.plain import counted, number
+from forensics.report.standing import Standing, impact, standing
+from forensics.report.summary import (
+    code_ranges,
+    coverage_sentence,
+    last_line,
+    plan_sentence,
+    verified_sentence,
+)
+from forensics.report.timeline import Event, timeline
+from forensics.report.views import (
+    ICONS,
+    ActionView,
+    CollectionView,
+    Fact,
+    FindingView,
+    ProofView,
+    action_view,
+    collection_view,
+    effect_views,
+    finding_view,
+    proof_view,
+)
+
+Json = Any
+OUTCOMES = ("found", "crashed", "partial", "skipped", "masked", "clean", "not-asked")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """The outcome of one check of the catalogue."""
+
+    code: str
+    name: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The context of the report; every field is there, empty where the case has not come so far."""
+
+    title: str
+    icons: Mapping[str, str]
+    standing: Standing
+    facts: tuple[Fact, ...]
+    collections: tuple[CollectionView, ...]
+    impact: tuple[tuple[str, tuple[str, ...]], ...]
+    layers: tuple[Strip, ...]
+    custody: Custody
+    coverage: str
+    checks: tuple[CheckRow, ...]
+    not_looked_for: str
+    findings: tuple[FindingView, ...]
+    summary: str
+    missing: tuple[Strip, ...]
+    timeline: tuple[Event, ...]
+    cause: str
+    hypotheses: tuple[Hypothesis, ...]
+    ranked: tuple[Hypothesis, ...]
+    calls: tuple[causes.Call, ...]
+    plan: str
+    actions: tuple[ActionView, ...]
+    effects: tuple[Fact, ...]
+    done: tuple[Fact, ...]
+    verdict: str
+    tests: tuple[ProofView, ...]
+    remaining: tuple[str, ...]
+    comparison: tuple[tuple[str, str, str], ...]
+    before_after: tuple[Strip, ...]
+    lessons: Lessons
+    advice: tuple[Advice, ...]
+    losses: tuple[str, ...]
+    limits: tuple[str, ...]
+    files: tuple[Fact, ...]
+    rerun: tuple[str, ...]
+
+    def to_context(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Report:
+    """The whole context. `written`: when it is made, UTC. `linked`: it will lie in the case folder."""
+    diagnosis = files.get("diagnosis") or _no_diagnosis()
+    plan, verdict = files.get("plan"), files.get("verdict")
+    effects = (verdict or plan or {}).get("effects", ())
+    ruled = causes.hypotheses(diagnosis, files.get("probe")) if files.get("diagnosis") else ()
+    return Report(
+        title=f"Incident report · {(files.get('case') or {}).get('id', files.folder.name)}",
+        icons=ICONS,
+        standing=standing(files),
+        facts=tuple(_facts(files, diagnosis, written)),
+        collections=tuple(collection_view(row) for row in diagnosis["collections"]),
+        impact=impact(files),
+        layers=figures.layers(diagnosis["collections"]),
+        custody=custody(files, reveal),
+        coverage=coverage_sentence(diagnosis),
+        checks=_checks(diagnosis),
+        not_looked_for=_not_looked_for(diagnosis),
+        findings=tuple(_findings(files, diagnosis, reveal, linked)),
+        summary=last_line(diagnosis),
+        missing=tuple(_missing(files, diagnosis)),
+        timeline=timeline(files),
+        cause=causes.summary(diagnosis, ruled) if ruled else "",
+        hypotheses=ruled,
+        ranked=causes.ranked_causes(diagnosis),
+        calls=causes.calls(files.get("probe")),
+        plan="" if plan is None else plan_sentence(plan),
+        actions=() if plan is None else tuple(action_view(action) for action in plan["actions"]),
+        effects=effect_views(effects),
+        done=tuple(_done(files, reveal)),
+        verdict="" if verdict is None else verified_sentence(verdict),
+        tests=() if verdict is None else tuple(proof_view(test) for test in verdict["tests"]),
+        remaining=tuple((verdict or plan or {}).get("remaining", ())),
+        comparison=_comparison(files),
+        before_after=figures.before_after(effects, _records(diagnosis)),
+        lessons=advice.lessons(files),
+        advice=advice.actions(finding["code"] for finding in diagnosis["findings"]),
+        losses=tuple(_losses(plan, reveal)),
+        limits=tuple(_limits(files, reveal)),
+        files=tuple(_file_facts(files, linked)),
+        rerun=_rerun(files, diagnosis),
+    )
+
+
+def _no_diagnosis() -> Mapping[str, Json]:
+    return {"tool": {}, "store": {}, "collections": (), "findings": (), "checks": ()}
+
+
+def _facts(files: CaseFiles, diagnosis: Mapping[str, Json], written: str) -> Iterator[Fact]:
+    case, store = files.get("case") or {}, diagnosis["store"]
+    yield Fact(label="Case", value=str(case.get("id", "unknown")), code=True)
+    yield Fact(label="Store", value=str(case.get("store") or store.get("path", "unknown")), code=True)
+    names = ", ".join(row["name"] for row in diagnosis["collections"])
+    yield Fact(label="Collections", value=names or "none known")
+    chroma = f"{store.get('chroma', 'unknown')} (by the migrations that chroma.sqlite3 records)"
+    yield Fact(label="Written by Chroma", value=chroma)
+    yield Fact(label="Opened, UTC", value=_moment(case.get("created", "unknown")))
+    ended = [str(entry.get("time", "")) for entry in files.log if entry.get("event") != "reported"]
+    yield Fact(label="Last action, UTC", value=_moment(ended[-1]) if ended else "none")
+    yield Fact(label="Report written, UTC", value=_moment(written))
+    tool = dict(diagnosis["tool"])
+    name = f"{tool.pop('name', 'forensics')} {tool.pop('version', forensics.__version__)}"
+    yield Fact(label="Tool", value=", ".join([name, *(f"{key} {value}" for key, value in tool.items())]))
+    yield Fact(label="Examiner", value="")
+    yield Fact(label="Incident", value="")
+
+
+def _moment(text: str) -> str:
+    return text[:19].replace("T", " ")
+
+
+def _checks(diagnosis: Mapping[str, Json]) -> tuple[CheckRow, ...]:
+    """Every check that was asked for, those that found or missed something first."""
+    rows = [check for check in diagnosis["checks"] if check["outcome"] != "not-asked"]
+    rows.sort(key=lambda check: (OUTCOMES.index(check["outcome"]), check["code"]))
+    return tuple(
+        CheckRow(code=row["code"], name=_name(row["code"]), outcome=row["outcome"], reason=row["reason"])
+        for row in rows
+    )
+
+
+def _name(code: str) -> str:
+    row = catalogue().get(code)
+    return "" if row is None else row.name
+
+
+def _not_looked_for(diagnosis: Mapping[str, Json]) -> str:
+    return code_ranges([check["code"] for check in diagnosis["checks"] if check["outcome"] == "not-asked"])
+
+
+def _findings(
+    files: CaseFiles, diagnosis: Mapping[str, Json], reveal: Reveal, linked: bool
+) -> Iterator[FindingView]:
+    paths = [file.path for file in files.files if file.path.startswith("evidence/")]
+    for finding in diagnosis["findings"]:
+        yield finding_view(finding, reveal=reveal, files=paths, linked=linked)
+
+
+def _missing(files: CaseFiles, diagnosis: Mapping[str, Json]) -> Iterator[Strip]:
+    """Where the missing rowids lie, for each CF501 whose list of rowids is in the evidence."""
+    views = {(view.code, view.anchor): view for view in _findings(files, diagnosis, Reveal(), linked=False)}
+    last = {row["name"]: row["records"] for row in diagnosis["collections"]}
+    for finding, view in zip(diagnosis["findings"], views.values(), strict=True):
+        lists = [fact.value for fact in view.files if fact.value.endswith("-rowids.csv")]
+        if finding["code"] != "CF501" or not lists:
+            continue
+        rowids = figures.read_numbers(files.folder / lists[0])
+        if rowids.size:
+            end = max(int(rowids.max()), last.get(finding["collection"]) or 0)
+            yield figures.missing_strip(finding["collection"], rowids, 1, end, "rowid")
+
+
+def _done(files: CaseFiles, reveal: Reveal) -> Iterator[Fact]:
+    """What the action log says of each action that was carried out."""
+    for entry in files.log:
+        if entry.get("event") == "action":
+            place = f" in “{entry['collection']}”" if entry.get("collection") else ""
+            yield Fact(
+                label=f"{entry.get('kind')}{place}",
+                value=show(redacted(entry.get("effect") or "done", reveal)),
+            )
+
+
+def _comparison(files: CaseFiles) -> tuple[tuple[str, str, str], ...]:
+    """(code, before, after) for every code that was found on either side of the repair."""
+    before, after = files.get("diagnosis"), files.get("after")
+    if before is None or after is None:
+        return ()
+    was, now = _amounts(before["findings"]), _amounts(after["findings"])
+    return tuple((code, was.get(code, "–"), now.get(code, "–")) for code in sorted({*was, *now}))
+
+
+def _amounts(findings: Iterable[Mapping[str, Json]]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        found.setdefault(finding["code"], []).append(counted(finding["count"], finding["unit"]))
+    return {code: ", ".join(parts) for code, parts in found.items()}
+
+
+def _records(diagnosis: Mapping[str, Json]) -> dict[str, int]:
+    return {row["name"]: row["records"] or 0 for row in diagnosis["collections"]}
+
+
+def _losses(plan: Mapping[str, Json] | None, reveal: Reveal) -> Iterator[str]:
+    for loss in (plan or {}).get("losses", ()):
+        rest = {key: value for key, value in redacted(loss, reveal).items() if key in ("examples", "ids")}
+        amount = counted(loss["count"], "record") if "count" in loss else "records"
+        reason = loss.get("reason", "no reason given")
+        yield f"“{loss.get('collection', '')}”: {amount} – {reason}. {show(rest)}"
+
+
+def _limits(files: CaseFiles, reveal: Reveal) -> Iterator[str]:
+    diagnosis, verdict = files.get("diagnosis"), files.get("verdict")
+    yield from (f"A file of the case could not be used: {reason}." for reason in files.damaged)
+    if diagnosis is None:
+        return
+    if not diagnosis["store"].get("unchanged", True):
+        yield "The store changed while it was read; every finding is only possible."
+    rest = sum(check["outcome"] == "not-asked" for check in diagnosis["checks"])
+    if rest:
+        yield f"{counted(rest, 'code')} of the catalogue were not looked for (see Method and coverage)."
+    if files.get("probe") is None:
+        yield "What each API call does was not tried; causes that only a call can show stay open."
+    if verdict is not None and verdict["verified"] == "checks":
+        yield "The repair was proved by the checks alone; the engine itself was not asked."
+    yield "Times are modification times of files; whoever copies or restores files can change them."
+    if not reveal.ids:
+        yield "Ids are shortened to their start and some of their SHA-256; the case folder has them whole."
+    if not reveal.documents:
+        yield "Document texts and values of metadata are left out or shortened; the report can be shared."
+
+
+def _file_facts(files: CaseFiles, linked: bool) -> Iterator[Fact]:
+    for file in files.files:
+        yield Fact(
+            label=file.path, value=f"{number(file.size)} bytes", link=file.path if linked else "", code=True
+        )
+
+
+def _rerun(files: CaseFiles, diagnosis: Mapping[str, Json]) -> tuple[str, ...]:
+    store = str(diagnosis["store"].get("path", "STORE"))
+    return (
+        f"forensics diagnose {store}",
+        f"forensics verify --case {files.folder}",
+        f"forensics report --case {files.folder}",
+    )

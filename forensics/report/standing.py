@@ -1,0 +1,258 @@
+"""Where a case stands: found, planned, repaired, copied or undone, and what the reader must do now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forensics.report.casefiles import CaseFiles
+from forensics.report.plain import counted, number
+from forensics.report.summary import (
+    CLOSED,
+    above_notes,
+    applied_sentence,
+    effect_sentence,
+    plan_sentence,
+    safe_to_open,
+    state,
+    verdict_sentence,
+)
+
+Json = Any
+_WORDS = {
+    "closed": ("fatal", "Do not open"),
+    "fatal": ("fatal", "Cannot be used"),
+    "error": ("error", "Damaged"),
+    "warning": ("warning", "Needs attention"),
+    "unsure": ("warning", "Not wholly examined"),
+    "healthy": ("ok", "No damage found"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One large number with what it counts; `link` leads to its evidence."""
+
+    value: str
+    label: str
+    link: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The verdict of the report: `tone` is the class of its colour, `must` what the reader has to do."""
+
+    phase: str
+    tone: str
+    word: str
+    sentences: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    must: tuple[str, ...]
+
+
+def phase_of(files: CaseFiles) -> str:
+    """empty, looked, planned, nothing-to-do, copied, repaired, interrupted or undone."""
+    result = files.get("result")
+    moves = [
+        str(e.get("event"))
+        for e in files.log
+        if str(e.get("event", "")).endswith((" begins", " done", " taken back"))
+    ]
+    if moves and moves[-1].endswith(" begins"):
+        return "interrupted"
+    if result is None:
+        return "planned" if files.get("plan") else "looked" if files.get("diagnosis") else "empty"
+    if result.get("nothing_to_do"):
+        return "nothing-to-do"
+    if not result.get("applied"):
+        return "copied" if result.get("to") else "planned"
+    return "undone" if moves and moves[-1].startswith("undo") else "repaired"
+
+
+def standing(files: CaseFiles) -> Standing:
+    """The verdict of the whole case."""
+    phase = phase_of(files)
+    tone, word = _tone(files, phase)
+    return Standing(
+        phase=phase,
+        tone=tone,
+        word=word,
+        sentences=tuple(_sentences(files, phase)),
+        tiles=tuple(_tiles(files, phase)),
+        must=tuple(_must(files, phase)),
+    )
+
+
+def _tone(files: CaseFiles, phase: str) -> tuple[str, str]:
+    result, diagnosis = files.get("result"), files.get("diagnosis")
+    if phase == "interrupted":
+        return "fatal", "A swap was interrupted"
+    if phase == "repaired":
+        left = [code for code in result.get("remaining", ()) if not _is_note(files, code)]
+        if not result.get("verified"):
+            return "error", "Repaired, not verified"
+        return ("warning", "Repaired in part, verified") if left else ("ok", "Repaired and verified")
+    if phase == "copied":
+        return "ok", "A repaired copy was made"
+    if diagnosis is None:
+        return "warning", "Nothing examined yet"
+    return _WORDS[state(diagnosis)]
+
+
+def _is_note(files: CaseFiles, code: str) -> bool:
+    known = [f for stage in ("after", "diagnosis") for f in (files.get(stage) or {}).get("findings", ())]
+    return all(f["severity"] == "note" for f in known if f["code"] == code)
+
+
+def _sentences(files: CaseFiles, phase: str) -> Iterator[str]:
+    diagnosis, result, plan = files.get("diagnosis"), files.get("result"), files.get("plan")
+    before = "" if diagnosis is None else verdict_sentence(diagnosis)
+    if phase == "empty":
+        yield "This case holds no diagnosis yet."
+    elif phase == "repaired":
+        yield applied_sentence(result)
+        yield f"Before: {_inside(before)}"
+    elif phase == "undone":
+        yield "The repair was undone: the store is as it was before it."
+        yield before
+    elif phase == "copied":
+        yield f"The store itself was not touched. The repaired copy stands at {result['to']}."
+        yield before
+    elif phase == "interrupted":
+        yield "The exchange of the repaired entries began and was not finished; no engine can open the store."
+        yield before
+    else:
+        yield before
+        if plan is not None:
+            yield f"Planned: {_inside(plan_sentence(plan))}"
+
+
+def _inside(sentence: str) -> str:
+    return sentence.removeprefix(f"{CLOSED}: ")
+
+
+def _tiles(files: CaseFiles, phase: str) -> Iterator[Tile]:
+    diagnosis = files.get("diagnosis")
+    if diagnosis is None:
+        return
+    yield Tile(value=_total(diagnosis["collections"], "records"), label="records in SQLite", link="impact")
+    yield _reach(files, diagnosis, phase)
+    yield from _repaired_tiles(files, phase)
+    count = len(above_notes(diagnosis))
+    after = files.get("after")
+    left = f" → {number(len(above_notes(after)))}" if after is not None and phase == "repaired" else ""
+    yield Tile(
+        value=f"{number(count)}{left}",
+        label="findings above a note",
+        link="findings",
+        tone="error" if count else "ok",
+    )
+
+
+def _total(rows: Any, name: str) -> str:
+    values = [row[name] for row in rows]
+    return "unknown" if any(value is None for value in values) else number(sum(values))
+
+
+def _reach(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str) -> Tile:
+    """What search finds: indexed and pending, and after a repair what it finds now."""
+    rows = [
+        {"reach": None if c["indexed"] is None else c["indexed"] + c["pending"]}
+        for c in diagnosis["collections"]
+    ]
+    before = _total(rows, "reach")
+    if phase == "repaired" and files.get("after") is not None:
+        now = [
+            {"reach": None if c["indexed"] is None else c["indexed"] + c["pending"]}
+            for c in files.get("after")["collections"]
+        ]
+        return Tile(
+            value=f"{before} → {_total(now, 'reach')}",
+            label="records that search finds",
+            link="verification",
+            tone="ok",
+        )
+    return Tile(value=before, label="records that search finds", link="impact")
+
+
+def _repaired_tiles(files: CaseFiles, phase: str) -> Iterator[Tile]:
+    records = (files.get("result") or {}).get("records")
+    if phase not in ("repaired", "copied") or records is None:
+        return
+    yield Tile(value=number(records["reattached"]), label="vectors re-attached", link="repair")
+    yield Tile(value=number(records["reembedded"]), label="re-embedded", link="repair")
+    yield Tile(
+        value=number(records["lost"]), label="lost", link="limits", tone="error" if records["lost"] else "ok"
+    )
+
+
+def _must(files: CaseFiles, phase: str) -> Iterator[str]:
+    diagnosis, case = files.get("diagnosis"), (files.get("case") or {})
+    folder = str(files.folder)
+    if phase == "interrupted":
+        yield f"Finish it: forensics apply --case {folder} --resume"
+        yield f"Or take it back: forensics undo --case {folder}"
+        return
+    if diagnosis is None:
+        yield f"Diagnose the store: forensics diagnose {case.get('store', 'STORE')} --case {folder}"
+        return
+    if phase == "repaired":
+        yield from _after_repair(files, folder)
+    elif state(diagnosis) == "healthy":
+        yield "Nothing. Keep a verified copy (forensics copy STORE DEST) and look again from time to time."
+    else:
+        yield from _before_repair(files, diagnosis, phase, folder)
+
+
+def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
+    result = files.get("result")
+    if not result.get("verified"):
+        yield "Do not trust the store yet: see Verification for the tests that failed."
+    yield "Start the application again, and look at what it finds. The original is kept until you let it go."
+    yield f"To go back: forensics undo --case {folder}"
+    yield f"To let the original go: forensics case release --case {folder}"
+    for effect in (files.get("verdict") or {}).get("effects", ()):
+        if effect["lost"]:
+            lost = counted(effect["lost"], "record")
+            yield f"Ingest again what is lost in “{effect['collection']}”: {lost}, listed under Limits."
+
+
+def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, folder: str) -> Iterator[str]:
+    if not safe_to_open(diagnosis):
+        yield f"{CLOSED}: stop every process that uses it."
+    else:
+        yield "Let nobody write to the store until it is repaired: every write blurs its evidence."
+    if phase == "planned":
+        yield f"Read the plan below. To carry it out: forensics apply --case {folder} --yes"
+    elif phase == "looked":
+        yield f"Plan the repair: forensics plan {diagnosis['store']['path']}"
+    elif phase == "copied":
+        yield f"Point the application at {files.get('result')['to']}."
+
+
+def impact(files: CaseFiles) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(collection, sentences in the user's words) for every collection of the diagnosis."""
+    diagnosis = files.get("diagnosis")
+    rows = () if diagnosis is None else diagnosis["collections"]
+    effects = {effect["collection"]: effect for effect in (files.get("verdict") or {}).get("effects", ())}
+    return tuple((row["name"], tuple(_impact(row, effects.get(row["name"])))) for row in rows)
+
+
+def _impact(row: Mapping[str, Json], effect: Mapping[str, Json] | None) -> Iterator[str]:
+    held = counted(row["records"], "record") if row["records"] is not None else "an unknown number of records"
+    if row["missing"] is None:
+        yield f"Which of its {held} search still finds cannot be said: id map or rows are lost."
+    elif row["missing"]:
+        yield f"Search silently omits {number(row['missing'])} of its {held}."
+        yield "peek() and get() with embeddings fail as soon as they meet one of them."
+        yield "count(), and get() without embeddings, answer from SQLite as if nothing had happened."
+    else:
+        yield f"Search can find each of its {held}, as far as the ids tell."
+    if row["ghosts"]:
+        yield f"Its index holds {counted(row['ghosts'], 'id')} without a record; a search can return them, empty."
+    if row["pending"]:
+        yield f"{counted(row['pending'], 'record')} wait in the queue for their turn; that is healthy."
+    if effect is not None:
+        yield f"After the repair {effect_sentence(effect)}."
