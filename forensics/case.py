@@ -44,7 +44,8 @@ class Case:
     def create(
         cls, folder: Path | None, store: Path, *, clock: Clock = utc_now, case_id: str | None = None
     ) -> Case:
-        """A new case at `folder` (default `./forensics-case-<store>-<UTC>`), which must not exist or be empty.
+        """A new case at `folder` (default `./forensics-case-<store>-<UTC>`), which must not exist or be
+        empty.
 
         Raises UsageError where it lies in the store or holds something else (`open` opens a case).
         """
@@ -98,9 +99,15 @@ class Case:
         value = self._facts.get("draft")
         return Path(value) if value else None
 
-    def set_draft(self, folder: Path | None) -> None:
+    @property
+    def store_mtime_ns(self) -> int | None:
+        """The mtime of the store's directory before a draft was made (one inside the store changes it)."""
+        return self._facts.get("store_mtime_ns")
+
+    def set_draft(self, folder: Path | None, store_mtime_ns: int | None = None) -> None:
         """Remembers where the draft lies, on the disk, before it is made."""
         self._facts["draft"] = None if folder is None else str(folder)
+        self._facts["store_mtime_ns"] = store_mtime_ns
         self._save()
 
     def _save(self) -> None:

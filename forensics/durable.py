@@ -11,6 +11,7 @@ from pathlib import Path
 from forensics.errors import NoSpace
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+BINARY = getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def room(what: str) -> Generator[None]:
 
 def sync_file(path: Path) -> None:
     """The content of `path` is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    access = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows flushes only what it may write
+    descriptor = os.open(path, access | getattr(os, "O_NOFOLLOW", 0))
     try:
         os.fsync(descriptor)
     finally:
@@ -62,7 +64,7 @@ def write_whole(path: Path, raw: bytes) -> None:
     with suppress(FileNotFoundError):
         beside.unlink()
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
         try:
             _write_all(descriptor, raw)
             os.fsync(descriptor)
@@ -78,7 +80,7 @@ def write_whole(path: Path, raw: bytes) -> None:
 def append_line(path: Path, line: bytes) -> None:
     """`path` ends with `line`, on the disk. A line once cut short by a crash is closed off, not joined to."""
     new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and _last_byte(path) != b"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -84,6 +85,8 @@ class Application:
 
     def swap_in(self) -> dict[str, Json]:
         """The draft takes the place of the original."""
+        if not sys.platform.startswith("linux"):
+            raise Refused(f"Only Linux can exchange names in one step; {swap.ELSEWHERE}.")
         with ExitStack() as held:
             hidden = refuse_users(self.store, nobody_else=self.nobody_else)
             held.enter_context(exclusive_lock(self.store / DATABASE))
@@ -91,6 +94,7 @@ class Application:
             require_predicted_room(self.plan, self.store, self.store.parent)
             draft = Draft.create(self.store, self.case)
             try:
+                swap.refuse_without_exchange(draft)
                 verdict = self._fill(draft)
                 kept = keep(draft, before)
                 unchanged(self.case, before)
@@ -117,14 +121,18 @@ class Application:
         try:
             verdict = self._fill(draft)
             after = foreseen(draft, before)
-            place(target, lambda partial: verified_copy(after, draft.materialise(partial)))
-            unchanged(self.case, before)
+            place(target, lambda partial: self._copied(draft, partial, before, after))
         finally:
             draft.discard()
         answer = stages.result(self.case, self.plan, verdict, to=str(target))
         self.case.write_json(stages.RESULT, answer)
         self.case.log("copied", to=str(target))
         return answer
+
+    def _copied(self, draft: Draft, partial: Path, before: Manifest, after: Manifest) -> Manifest:
+        draft.materialise(partial)
+        unchanged(self.case, before)
+        return verified_copy(after, partial)
 
     def _fill(self, draft: Draft) -> dict[str, Json]:
         """The actions are done in the draft and verified; returns the verdict. Raises Refused where it did

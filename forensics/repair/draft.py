@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,9 +65,6 @@ class Draft:
         self._entries: dict[str, DraftEntry] = {}
         self._clones: bool | None = None
 
-    def __repr__(self) -> str:
-        return f"Draft({self.folder.name!r}, entries={len(self._entries)})"
-
     @classmethod
     def create(cls, store: Path, case: Case, folder: Path | None = None, *, strict: bool = True) -> Draft:
         """An empty draft beside `store` (or inside, see `placing`), or at `folder`; the case knows where.
@@ -78,6 +74,7 @@ class Draft:
         with room("the draft was made"):
             made = cls(store, case, placing.make_folder(store, case, folder), strict=strict)
             made.journal.create()
+            made.mirror_journal()
             closed = made.folder / CLOSED / DATABASE
             closed.mkdir(parents=True)
             write_whole(closed / NOTICE, placing.notice(case, made.folder).encode())
@@ -93,10 +90,23 @@ class Draft:
             where = f" at {folder}" if folder is not None else ""
             raise Refused(f"The case {case.folder} has no draft{where}: not applied yet, or released.")
         found = cls(case.store, case, folder)
+        if not found.journal.path.exists() and (folder / ENTRIES).exists() and case.has(JOURNAL):
+            write_whole(found.journal.path, case.path(JOURNAL).read_bytes())
         with suppress(FileNotFoundError):
             rows = json.loads((folder / "draft.json").read_bytes())["entries"]
             found._entries = {path: DraftEntry(path, kind) for path, kind in rows}
         return found
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files, on the store's file system; gone when the draft is finished."""
+        path = self.folder / "scratch"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def mirror_journal(self) -> None:
+        """The case has the journal as it is now: enough to finish a swap if that of the draft is lost."""
+        write_whole(self.case.path(JOURNAL), self.journal.path.read_bytes())
 
     def entries(self) -> tuple[DraftEntry, ...]:
         """What the swap will touch, by path."""
@@ -113,10 +123,8 @@ class Draft:
         """The draft is gone. Raises CannotComplete where it may hold the only original."""
         if not self.is_disposable:
             raise CannotComplete(f"{self.folder} may hold the original of the store and is not thrown away.")
-        placing.remove_folder(self.store, self.folder)
+        placing.remove_folder(self.store, self.folder, self.case.store_mtime_ns)
         self.case.set_draft(None)
-
-    # --- what is to change ------------------------------------------------------------------------
 
     def copy_in(self, relative: str) -> Path:
         """The path of a copy of that file or directory, to be changed in place. The database comes with its
@@ -125,19 +133,19 @@ class Draft:
         Raises Refused for links, special files and what does not exist, NoSpace before it is copied where it
         does not fit.
         """
-        path = self._checked(relative)
+        path = placing.checked(self.store, relative)
         slot = self.folder / ENTRIES / path
         if self._cover(path) is not None:
             if not slot.exists():
                 raise Refused(f"{path} was taken out of the draft; it cannot be changed.")
             return slot
-        self._refuse_strangers(path)
+        placing.refuse_strangers(self.store, self.folder, path, strict=self.strict)
         with room(f"{path} was copied into the draft"):
             inner = self._set_aside_children(path, slot)
-            for name in (path, *(self._sidecars_of(path))):
+            for name in (path, *self._sides(path, self.store)):
                 self._copy(name)
             self._put_children_back(path, inner)
-        self._note(path, "replace")
+        self._entries[path] = DraftEntry(path, "replace")
         return slot
 
     def new(self, relative: str) -> Path:
@@ -145,18 +153,18 @@ class Draft:
 
         What stands there in the store will be replaced as a whole.
         """
-        path = self._checked(relative)
+        path = placing.checked(self.store, relative)
         slot = self.folder / ENTRIES / path
         with room(f"room for {path} was made in the draft"):
             slot.parent.mkdir(parents=True, exist_ok=True)
         if self._cover(path) is None:
-            top = self._topmost_new(path)
-            self._note(top, "replace" if os.path.lexists(self.store / top) else "create")
+            top = placing.topmost_new(self.store, path)
+            self._entries[top] = DraftEntry(top, "replace" if os.path.lexists(self.store / top) else "create")
         return slot
 
     def remove(self, relative: str) -> None:
         """That entry will vanish from the store on the swap; the original is kept."""
-        path = self._checked(relative)
+        path = placing.checked(self.store, relative)
         if path == DATABASE:
             raise Refused("A store without its database is no repair.")
         slot = self.folder / ENTRIES / path
@@ -170,13 +178,16 @@ class Draft:
         self._entries = {known: entry for known, entry in self._entries.items() if not _within(known, path)}
         if os.path.lexists(self.store / path):
             slot.parent.mkdir(parents=True, exist_ok=True)
-            self._note(path, "remove")
+            self._entries[path] = DraftEntry(path, "remove")
 
     def finish(self) -> None:
         """The draft is whole, on the disk, and has owners, modes and ACLs of what it replaces.
 
         Raises Refused where the system does not permit that.
         """
+        for entry in self.entries():
+            if entry.kind != "remove" and not os.path.lexists(self.folder / ENTRIES / entry.path):
+                raise Refused(f"{entry.path} was to be made anew in the draft, and was not.")
         with room("the draft was finished"):
             dressing.settle_database(self.folder / ENTRIES / DATABASE)
             lacking = dressing.dress(self.store, self.folder / ENTRIES, [e.path for e in self.entries()])
@@ -188,8 +199,6 @@ class Draft:
             rows = [[entry.path, entry.kind] for entry in self.entries()]
             write_whole(self.folder / "draft.json", json.dumps({"schema": 1, "entries": rows}).encode())
             shutil.rmtree(self.folder / "scratch", ignore_errors=True)
-
-    # --- the store as it will be ------------------------------------------------------------------
 
     def resolve(self, relative: str) -> Path:
         """Where that path of the store as it will be stands now; it may not exist. For reading only."""
@@ -212,7 +221,7 @@ class Draft:
 
         Sparse, with reflinks where the file system has them; nothing in it shares an inode with the store.
         """
-        top = "" if relative == "." else f"{self._checked(relative)}/"
+        top = "" if relative == "." else f"{placing.checked(self.store, relative)}/"
         with room("a copy of the draft was made"):
             if top and self._cover(top[:-1]) is not None:
                 copy_tree(self.folder / ENTRIES / top, dest)
@@ -220,21 +229,9 @@ class Draft:
             copy_tree(self.store / top, dest, lambda path: self._is_elsewhere(top + path))
             for entry in self.entries():
                 if entry.path.startswith(top) and entry.kind != "remove":
-                    for path in (entry.path, *self._present_sidecars(entry.path)):
+                    for path in (entry.path, *self._sides(entry.path, self.folder / ENTRIES)):
                         copy_tree(self.folder / ENTRIES / path, dest / path.removeprefix(top))
         return dest
-
-    @property
-    def scratch(self) -> Path:
-        """A folder for temporary files, on the store's file system; gone when the draft is finished."""
-        path = self.folder / "scratch"
-        path.mkdir(exist_ok=True)
-        return path
-
-    # --- inside -----------------------------------------------------------------------------------
-
-    def _note(self, path: str, kind: EntryKind) -> None:
-        self._entries[path] = DraftEntry(path, kind)
 
     def _cover(self, path: str) -> str | None:
         """The entry that `path` is, belongs to, or lies in."""
@@ -245,35 +242,10 @@ class Draft:
     def _is_elsewhere(self, path: str) -> bool:
         return is_draft(path) or self._cover(path) is not None
 
-    def _checked(self, relative: str) -> str:
-        """The path in its plain form. Raises Refused where it leads out of the store or through a link."""
-        pure = PurePosixPath(relative)
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts or is_draft(pure.parts[0]):
-            raise Refused(f"{relative!r} is no path in a store.")
-        for parent in list(pure.parents)[:-1]:
-            full = self.store / parent
-            if os.path.lexists(full) and not stat.S_ISDIR(os.lstat(full).st_mode):
-                raise Refused(f"{parent} in the store is no directory; nothing below it is touched.")
-        return pure.as_posix()
-
-    def _refuse_strangers(self, path: str) -> None:
-        source = self.store / path
-        if not os.path.lexists(source):
-            raise Refused(f"{path} does not exist in the store.")
-        placing.refuse_unlike_draft(self.store, self.folder, path, strict=self.strict)
-
-    def _topmost_new(self, path: str) -> str:
-        """The highest directory on the way to `path` that the store does not have; else `path`."""
-        ways = [parent.as_posix() for parent in reversed(PurePosixPath(path).parents)][1:]
-        return next((way for way in ways if not os.path.lexists(self.store / way)), path)
-
-    def _sidecars_of(self, path: str) -> list[str]:
-        """What SQLite needs beside a copy of the database: journal and WAL (it makes -shm anew)."""
-        sides = [name for name in SIDECARS if not name.endswith("-shm")]
-        return [name for name in sides if path == DATABASE and (self.store / name).is_file()]
-
-    def _present_sidecars(self, path: str) -> list[str]:
-        return [name for name in SIDECARS if path == DATABASE and (self.folder / ENTRIES / name).is_file()]
+    def _sides(self, path: str, folder: Path) -> list[str]:
+        """What SQLite needs beside the database in `folder`: journal and WAL (it makes -shm anew)."""
+        names = [name for name in SIDECARS if path == DATABASE and not name.endswith("-shm")]
+        return [name for name in names if _is_file(folder / name)]
 
     def _copy(self, path: str) -> None:
         slot = self.folder / ENTRIES / path
@@ -307,6 +279,10 @@ class Draft:
             del self._entries[entry.path]
         if inner is not None:
             shutil.rmtree(inner)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _within(path: str, top: str) -> bool:

@@ -9,6 +9,7 @@ import errno
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -98,6 +99,6 @@ def reserve(descriptor: int, size: int) -> None:
 
     Where the file system cannot, nothing happens: a full disk then stops the step before it is made.
     """
-    library = ctypes.CDLL(None, use_errno=True)
-    if hasattr(library, "fallocate"):
+    library = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+    if library is not None and hasattr(library, "fallocate"):
         library.fallocate(descriptor, FALLOC_FL_KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(size))

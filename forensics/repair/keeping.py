@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from forensics.attributes import take_on
 from forensics.copying import can_clone, copy_tree, free_bytes
 from forensics.durable import room, sync_tree
 from forensics.repair.draft import Draft
@@ -40,9 +41,22 @@ def keep(draft: Draft, manifest: Manifest) -> Kept:
             target = draft.folder / KEPT / path
             target.parent.mkdir(parents=True, exist_ok=True)
             copy_tree(draft.store / path, target)
+        _make_folders(draft, manifest)
         if chosen:
             sync_tree(draft.folder / KEPT)
     return Kept(chosen, len(wanted) - len(chosen))
+
+
+def _make_folders(draft: Draft, manifest: Manifest) -> None:
+    """Every directory that stays is there as well, the deepest dressed first (what is put in changes its
+    mtime).
+    """
+    folders = [e.path for e in manifest.entries if e.kind == "directory" and e.path != "."]
+    staying = [path for path in folders if draft.resolve(path) == draft.store / path]
+    for path in staying:
+        (draft.folder / KEPT / path).mkdir(parents=True, exist_ok=True)
+    for path in sorted(staying, reverse=True):
+        take_on(draft.store / path, draft.folder / KEPT / path)
 
 
 def _is_wanted(draft: Draft, entry: Entry) -> bool:

@@ -7,9 +7,11 @@ import shlex
 import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from forensics.case import Case
+from forensics.copying import is_draft
 from forensics.durable import sync_directory
 from forensics.errors import CannotComplete, Refused
 from forensics.handles import DRAFT_PREFIX
@@ -40,7 +42,7 @@ def make_folder(store: Path, case: Case, wanted: Path | None) -> Path:
             raise CannotComplete(
                 f"{folder} exists already: a draft of this case; resume, undo or release it."
             )
-        case.set_draft(folder)
+        case.set_draft(folder, store_mtime_ns=os.stat(store).st_mtime_ns)
         try:
             _mkdir(store, folder)
         except OSError as error:
@@ -56,23 +58,29 @@ def make_folder(store: Path, case: Case, wanted: Path | None) -> Path:
 
 def _mkdir(store: Path, folder: Path) -> None:
     """The mtime of the store stays what it is where the draft lies inside."""
-    before = os.stat(folder.parent)
+    before = os.stat(store).st_mtime_ns
     folder.mkdir(mode=0o700)
     sync_directory(folder.parent)
     if folder.parent == store:
-        os.utime(store, ns=(before.st_atime_ns, before.st_mtime_ns))
+        set_mtime(store, before)
 
 
-def remove_folder(store: Path, folder: Path) -> None:
-    """The folder and all below it are gone; the mtime of the store stays."""
-    before = os.stat(folder.parent)
+def set_mtime(path: Path, mtime_ns: int) -> None:
+    """The mtime alone is set, where this user may (only the owner may; the files are what counts)."""
+    with suppress(PermissionError):
+        os.utime(path, ns=(os.stat(path).st_atime_ns, mtime_ns))
+
+
+def remove_folder(store: Path, folder: Path, mtime_ns: int | None = None) -> None:
+    """The folder and all below it are gone; the mtime of the store stays, or is what is given."""
+    before = os.stat(store).st_mtime_ns if mtime_ns is None else mtime_ns
     for child in folder.iterdir():  # the journal last: it says what the rest is
         if child.name != JOURNAL:
             shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
     shutil.rmtree(folder)
     sync_directory(folder.parent)
     if folder.parent == store:
-        os.utime(store, ns=(before.st_atime_ns, before.st_mtime_ns))
+        set_mtime(store, before)
 
 
 def notice(case: Case, folder: Path) -> str:
@@ -89,16 +97,34 @@ def notice(case: Case, folder: Path) -> str:
     )
 
 
-def refuse_unlike_draft(store: Path, folder: Path, path: str, *, strict: bool) -> None:
-    """Raises Refused where `path`, or anything below it, cannot be replaced: links, devices, mount points."""
+def checked(store: Path, relative: str) -> str:
+    """The path in its plain form. Raises Refused where it leads out of the store or through a link."""
+    pure = PurePosixPath(relative)
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts or is_draft(pure.parts[0]):
+        raise Refused(f"{relative!r} is no path in a store.")
+    for parent in list(pure.parents)[:-1]:
+        full = store / parent
+        if os.path.lexists(full) and not stat.S_ISDIR(os.lstat(full).st_mode):
+            raise Refused(f"{parent} in the store is no directory; nothing below it is touched.")
+    return pure.as_posix()
+
+
+def topmost_new(store: Path, path: str) -> str:
+    """The highest directory on the way to `path` that the store does not have; else `path`."""
+    ways = [parent.as_posix() for parent in reversed(PurePosixPath(path).parents)][1:]
+    return next((way for way in ways if not os.path.lexists(store / way)), path)
+
+
+def refuse_strangers(store: Path, folder: Path, path: str, *, strict: bool) -> None:
+    """Raises Refused where `path`, or anything below it, cannot be replaced: links, devices, mounts."""
     source = store / path
+    if not os.path.lexists(source):
+        raise Refused(f"{path} does not exist in the store.")
     for found in (source, *(_below(source) if source.is_dir() and not source.is_symlink() else ())):
         mode = os.lstat(found).st_mode
         relative = found.relative_to(store)
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise Refused(
-                f"{relative} is neither a file nor a directory; it is not followed and not replaced."
-            )
+            raise Refused(f"{relative} is neither a file nor a directory; it is not replaced.")
         if strict and mount_of(found) != mount_of(folder):
             raise Refused(
                 f"{relative} is a mount of its own and cannot be exchanged; give --to DIR for a copy."
@@ -113,4 +139,8 @@ def _below(folder: Path) -> Iterator[Path]:
 def allocated(path: Path) -> int:
     """Bytes on disk of a file, or of all files below a directory."""
     found = (path, *_below(path)) if path.is_dir() and not path.is_symlink() else (path,)
-    return sum(os.lstat(each).st_blocks * 512 for each in found)
+    return sum(_blocks(os.lstat(each)) for each in found)
+
+
+def _blocks(facts: os.stat_result) -> int:
+    return getattr(facts, "st_blocks", -(-facts.st_size // 512)) * 512

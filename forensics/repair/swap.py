@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from forensics.errors import CannotComplete, NoSpace, Refused
+from forensics.absent import Absent
+from forensics.errors import CannotComplete, NoSpace, Refused, StoreInUse
+from forensics.handles import open_handles
 from forensics.repair.draft import Draft
 from forensics.repair.exchange import mount_of, trade, why_no_exchange
 from forensics.repair.journal import Outcome, State, Step, Transition
-from forensics.repair.placing import CLOSED, ENTRIES, SIDECARS
+from forensics.repair.placing import CLOSED, ENTRIES, SIDECARS, set_mtime
 from forensics.seal import DATABASE
 
 Places = Mapping[str, int | None]
@@ -75,6 +77,7 @@ def begin(
     )
     draft.case.log(f"{name} begins", steps=len(transition.steps), draft=str(draft.folder))
     draft.journal.append("begin", transition=transition.to_json())
+    draft.mirror_journal()
     return transition
 
 
@@ -113,10 +116,27 @@ def drive(draft: Draft, transition: Transition, goal: Outcome) -> None:
         store, other = transition.steps[index]
         _journal(draft, goal, "step", number=transition.number, step=index, way=goal)
         trade(draft.store / store, draft.folder / other)
+        if forward and index == 0 and len(transition.steps) > 1:
+            _refuse_late_comers((draft.folder / other).parent)
     _set_times(draft, transition.times_after if forward else transition.times_before)
     _journal(draft, goal, "end", number=transition.number, outcome=goal)
-    with suppress(NoSpace):  # the swap is done; a full disk under the case must not hide that
+    with suppress(
+        OSError, NoSpace
+    ):  # the swap is done; a full or lost disk under the case must not hide that
+        draft.mirror_journal()
         draft.case.log(f"{transition.name} {'done' if forward else 'taken back'}")
+
+
+def _refuse_late_comers(closed: Path) -> None:
+    """Raises StoreInUse where somebody opened the database after the last look and before it was moved
+    away.
+    """
+    handles = open_handles(closed)
+    if not isinstance(handles, Absent) and handles.writers:
+        first = handles.writers[0]
+        raise StoreInUse(
+            f"Process {first.pid} ({first.command}) opened the store during the swap; stop it first."
+        )
 
 
 def _journal(draft: Draft, goal: Outcome, event: str, **facts: object) -> None:
@@ -132,9 +152,7 @@ def _journal(draft: Draft, goal: Outcome, event: str, **facts: object) -> None:
 
 def _set_times(draft: Draft, times: Mapping[str, int]) -> None:
     for folder, mtime_ns in times.items():
-        path = draft.store / folder
-        with suppress(PermissionError):  # only its owner may; the files are what counts
-            os.utime(path, ns=(os.stat(path).st_atime_ns, mtime_ns))
+        set_mtime(draft.store / folder, mtime_ns)
 
 
 def progress_of(draft: Draft, transition: Transition) -> int:
@@ -188,10 +206,15 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _refuse_what_cannot_be_traded(draft: Draft, steps: Sequence[Step]) -> None:
+def refuse_without_exchange(draft: Draft) -> None:
+    """Raises Refused where the file system of the draft cannot exchange two names."""
     reason = why_no_exchange(draft.folder)
     if reason is not None:
         raise Refused(f"This file system cannot exchange two names in one step ({reason}); {ELSEWHERE}.")
+
+
+def _refuse_what_cannot_be_traded(draft: Draft, steps: Sequence[Step]) -> None:
+    refuse_without_exchange(draft)
     home = mount_of(draft.folder)
     for store, _ in steps:
         path = draft.store / store

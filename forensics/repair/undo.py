@@ -116,8 +116,7 @@ def _back(draft: Draft, changes: Sequence[Change]) -> tuple[Step, ...]:
     base = tuple(reversed(made[-1].steps))
     paths = sorted({change.path for change in changes})
     loose = [path for path in paths if not any(_within(path, store) for store, _ in base)]
-    added = {change.path for change in changes if change.what == "added"}
-    extra = _moves(draft, base, loose, added)
+    extra = _moves(draft, base, [change for change in changes if change.path in loose])
     if not extra:
         return base
     if DATABASE in dict(extra):
@@ -129,23 +128,24 @@ def _back(draft: Draft, changes: Sequence[Change]) -> tuple[Step, ...]:
     return swap.closed_around(base, extra)
 
 
-def _moves(draft: Draft, base: Sequence[Step], loose: Sequence[str], added: set[str]) -> list[Step]:
+def _moves(draft: Draft, base: Sequence[Step], changes: Sequence[Change]) -> list[Step]:
     """Where each later write outside of the repair's own entries goes: its kept original takes its place."""
+    added, removed = ({c.path for c in changes if c.what == what} for what in ("added", "removed"))
     closing = base[0][1] if base[0][0] == DATABASE else swap.CLOSE[1]
     beside = PurePosixPath(closing).parent
     later = f"{LATER}/{_number(draft)}"
     steps: list[Step] = []
     lost: list[str] = []
-    for path in loose:
-        if path in added and path in SIDECARS:
-            steps.append((path, f"{beside}/{path}"))
-        elif path in added:
-            if PurePosixPath(path).parent.as_posix() not in added:
-                steps.append((path, f"{later}/{path}"))
-        elif is_kept(draft, path):
+    for path in sorted({change.path for change in changes if not _is_attribute_of_folder(draft, change)}):
+        parent = PurePosixPath(path).parent.as_posix()
+        if path not in added and not is_kept(draft, path):
+            lost.append(path)
+        elif parent in added or parent in removed:
+            continue  # comes and goes with its directory
+        elif path not in added:
             steps.append((path, f"{KEPT}/{path}"))
         else:
-            lost.append(path)
+            steps.append((path, f"{beside}/{path}" if path in SIDECARS else f"{later}/{path}"))
     if lost:
         raise Refused(
             f"The old store cannot be brought back: {lost[0]}{f' and {len(lost) - 1} more' * (len(lost) > 1)}"
@@ -154,6 +154,11 @@ def _moves(draft: Draft, base: Sequence[Step], loose: Sequence[str], added: set[
     for _, draft_path in steps:
         (draft.folder / draft_path).parent.mkdir(parents=True, exist_ok=True)
     return steps
+
+
+def _is_attribute_of_folder(draft: Draft, change: Change) -> bool:
+    """Mode or owner of a directory: it is not traded for that; the difference is reported."""
+    return change.what in ("mode", "owner", "mtime") and (draft.store / change.path).is_dir()
 
 
 def _within(path: str, top: str) -> bool:
