@@ -174,7 +174,7 @@ def test_a_server_diagnoses_and_plans(server: Path, sample: Callable[[str], Path
     assert "CF501" in {row["code"] for row in json.loads(found.stdout)["findings"]}
     planned = run(server, "plan", store, "--case", tmp_path / "case", cwd=tmp_path)
     assert planned.returncode == 4, planned.stderr
-    assert "Traceback" not in planned.stderr
+    assert json.loads((tmp_path / "case" / "plan.json").read_text(encoding="utf-8"))["actions"]
 
 
 @pytest.mark.slow
