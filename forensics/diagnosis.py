@@ -90,10 +90,15 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     )
 
 
-def _rank(check: Check) -> tuple[int, str]:
-    """First what decides whether the rest can be trusted: files, ids, maps, header, watermarks; then the slow rest."""
+def _rank(check: Check) -> tuple[int, str, bool]:
+    """First what decides whether the rest can be trusted: files, ids, maps, header, watermarks; then the slow rest.
+
+    Within a level by code, but after all that may mask it.
+    """
     levels = ("CF0", "CF1", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
-    return levels.index(check.code[:3]) + (10 if check.run != "default" else 0), check.code
+    masking = [code for code, masked in MASKS.items() if check.code in masked and code[:3] == check.code[:3]]
+    last = max([check.code, *masking])
+    return levels.index(check.code[:3]) + (10 if check.run != "default" else 0), last, last != check.code
 
 
 def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:

@@ -8,6 +8,7 @@ to the entry point. Deleted elements are walked through like all others. Nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,10 @@ CHUNK = 1 << 14
 """Lists looked at in one step: with M = 16 two megabytes, so that a chunk stays in the cache."""
 
 RowsOf = Callable[[np.ndarray], np.ndarray]
+Control = Callable[[HnswFiles, str], "float | Absent"]
+CONTROL: ContextVar[Control | None] = ContextVar("CONTROL", default=None)
+"""Builds a fresh graph of a seeded sample of a segment's vectors, in that space and with its settings, and gives the share
+of its elements that no search reaches. Set by who may start the engine; without it figures decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +150,7 @@ def _level0(level0: np.ndarray, counts: np.ndarray, total: int) -> tuple[_Lists,
     for start in range(0, len(level0), CHUNK):
         part = slice(start, start + CHUNK)
         owners = np.arange(start, min(start + CHUNK, len(level0)), dtype=np.uint32)
-        clean, faults = _inspect(np.ascontiguousarray(level0["links"][part]), counts[part], owners, total)
+        clean, faults = _inspect(level0["links"][part].copy(), counts[part], owners, total)
         links[part] = clean
         found.append(faults)
     return _Lists(None, links), _joined(0, found, np.empty(0, dtype=np.int64))
@@ -170,12 +175,11 @@ def _inspect(
     slots = np.arange(links.shape[1], dtype=np.uint32)
     used = slots[None, :] < np.minimum(counts, links.shape[1]).astype(np.uint32)[:, None]
     beyond = used & (links >= total)
-    np.copyto(links, total + slots[None, :], where=~used)
+    np.copyto(links, total + slots[None, :], where=~used | beyond)
     out_of_range = beyond.any(axis=1)
     to_self = (links == owners[:, None]).any(axis=1)
     links.sort(axis=1)
     repeated = (links[:, 1:] == links[:, :-1]).any(axis=1)
-    np.minimum(links, total + links.shape[1], out=links)
     kinds = (counts > links.shape[1], out_of_range, to_self, repeated, counts == 0)
     return links, [owners[kind].astype(np.int64) for kind in kinds]
 
@@ -257,3 +261,16 @@ def in_degrees(files: HnswFiles) -> np.ndarray | Absent:
         links = np.ascontiguousarray(level0["links"][part])[used]
         degrees += np.bincount(links[links < len(level0)], minlength=len(level0))
     return degrees if total else degrees[:0]
+
+
+def without_twin(files: HnswFiles, elements: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Those of `elements` whose vector is not, bit for bit, that of an element marked in `among` (elements,)."""
+    level0 = files.level0
+    if isinstance(level0, Absent):
+        return elements
+    hashes = np.empty(len(level0), dtype=np.uint64)
+    weights = np.random.default_rng(0).integers(1, 2**63, size=level0.dtype["vector"].shape[0], dtype=np.uint64)
+    for start in range(0, len(level0), CHUNK):
+        words = np.ascontiguousarray(level0["vector"][start : start + CHUNK]).view(np.uint32).astype(np.uint64)
+        hashes[start : start + CHUNK] = (words * (weights | np.uint64(1))).sum(axis=1, dtype=np.uint64)
+    return elements[~np.isin(hashes[elements], hashes[among])]

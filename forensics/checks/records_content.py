@@ -1,0 +1,96 @@
+"""Documents and metadata of records: there where the others have them, and documents that are text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.checks.places import examples, in_table, needed
+from forensics.checks.registry import check, finding
+from forensics.model import Finding, Remedy
+from forensics.readers.database import Database
+from forensics.store import Collection
+
+DOCSIZE = "embedding_fulltext_search_docsize"
+"""One small row per document; its id is that of the record. Reading it costs a hundredth of reading the documents."""
+DOCUMENT = "chroma:document"
+
+
+@check("CF707", needs=("rows",))
+def record_without_content(collection: Collection) -> Iterator[Finding]:
+    """Records without a document although at least half of the others have one."""
+    rows, database = needed(collection.rows), collection.database
+    documents = _ids_of(database, f"SELECT id FROM {DOCSIZE}") if DOCSIZE in database.tables else None
+    if documents is None or not len(rows):
+        return
+    bare = rows.rowids[~np.isin(rows.rowids, documents)]
+    if not bare.size or 2 * bare.size > len(rows):
+        return
+    at = np.flatnonzero(np.isin(rows.rowids, bare)).tolist()
+    ids = [rows.ids[row] for row in at]
+    empty = bare[~np.isin(bare, _with_metadata(database, bare))]
+    yield finding(
+        "CF707",
+        collection,
+        count=bare.size,
+        unit="records",
+        expected={"with_document": len(rows)},
+        found={
+            "with_document": len(rows) - int(bare.size),
+            "without_document": int(bare.size),
+            "without_metadata_too": int(empty.size),
+            "ids": examples(ids),
+        },
+        where=(in_table("embedding_metadata", f"no {DOCUMENT} for rowids {examples(bare)}"),),
+        means="These records have a vector and no text. Some clients fail on them, and they cannot be embedded again.",
+        remedy=Remedy(action="ask-the-source", safety="manual"),
+        lists={"ids": ids, "rowids": bare},
+    )
+
+
+def _ids_of(database: Database, sql: str, parameters: tuple[object, ...] = ()) -> np.ndarray | None:
+    found = database.rows(sql, parameters)
+    if isinstance(found, Absent):
+        return None
+    return np.fromiter((row[0] for row in found if isinstance(row[0], int)), dtype=np.int64)
+
+
+def _with_metadata(database: Database, rowids: np.ndarray) -> np.ndarray:
+    """Those of `rowids` that have a row of metadata of any key."""
+    sql = "SELECT DISTINCT id FROM embedding_metadata WHERE id IN (SELECT value FROM json_each(?))"
+    found = _ids_of(database, sql, (str(rowids.tolist()),))
+    return np.empty(0, dtype=np.int64) if found is None else found
+
+
+_NOT_TEXT = (
+    f"key = '{DOCUMENT}' AND string_value >= X''",  # a BLOB; all of them sort behind all text
+    f"key = '{DOCUMENT}' AND int_value IS NOT NULL",
+    f"key = '{DOCUMENT}' AND float_value IS NOT NULL",
+)
+"""Each is answered by one of the partial indexes over embedding_metadata without a look at the documents."""
+
+
+@check("CF708", needs=("rows",))
+def document_not_text(collection: Collection) -> Iterator[Finding]:
+    """The document of a record is a number or a BLOB."""
+    rows, database = needed(collection.rows), collection.database
+    parts = [_ids_of(database, f"SELECT id FROM embedding_metadata WHERE {where}") for where in _NOT_TEXT]
+    bad = np.unique(np.concatenate([np.empty(0, np.int64), *(part for part in parts if part is not None)]))
+    at = np.flatnonzero(np.isin(rows.rowids, bad)).tolist() if bad.size else []
+    if not at:
+        return
+    ids = [rows.ids[row] for row in at]
+    yield finding(
+        "CF708",
+        collection,
+        count=len(at),
+        unit="records",
+        expected={"typeof": "text"},
+        found={"ids": examples(ids), "rowids": examples(rows.rowids[at])},
+        where=(in_table("embedding_metadata", f"{DOCUMENT} of rowids {examples(rows.rowids[at])}"),),
+        means="get() fails on these records or hands out something else than a text; full-text search misses them.",
+        remedy=Remedy(action="replace-documents", safety="manual"),
+        lists={"ids": ids, "rowids": rows.rowids[at]},
+    )
