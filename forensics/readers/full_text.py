@@ -1,0 +1,131 @@
+"""The full-text index: its tables, FTS5's own verdict on them, and how they differ from the documents."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable
+from forensics.readers.database import Database
+
+NAME = "embedding_fulltext_search"
+SHADOWS = tuple(f"{NAME}_{part}" for part in ("data", "idx", "content", "docsize", "config"))
+CREATE = f"CREATE VIRTUAL TABLE {NAME} USING fts5(string_value, tokenize='trigram')"
+"""As metadb migration 3 makes it; what the store itself says is not executed."""
+DOCUMENT = "chroma:document"
+
+
+def expected_tables(database: Database) -> tuple[str, ...]:
+    """The full-text tables that the recorded migrations call for; none before metadb migration 3."""
+    rows = database.migrations
+    if isinstance(rows, Absent) or not any(row.dir == "metadb" and row.version >= 3 for row in rows):
+        return ()
+    return (NAME, *SHADOWS)
+
+
+def verdict(database: Database, scratch: Path) -> str | Absent | None:
+    """What FTS5's integrity-check says, None where it is content; Absent where this SQLite cannot judge it.
+
+    The command needs a database that can be written, so the five shadow tables (and nothing else) are copied
+    into `scratch`, under a table made as the migration makes it.
+    """
+    if not set(SHADOWS) <= database.tables:
+        return NotAvailable("a table of the full-text index is missing")
+    scratch.mkdir(parents=True, exist_ok=True)
+    target = scratch / "full-text.sqlite3"
+    target.unlink(missing_ok=True)
+    try:
+        _copy_shadows(database, target)
+        return _command(target)
+    except sqlite3.Error as error:
+        return NotApplicable(str(error)) if _cannot_judge(error) else str(error)
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _copy_shadows(database: Database, target: Path) -> None:
+    options = "mode=ro&immutable=1" if database.how == "immutable" else "mode=ro"
+    source = database.connection.execute("PRAGMA database_list").fetchone()[2]
+    with closing(sqlite3.connect(f"file:{quote(str(target))}", uri=True, isolation_level=None)) as copy:
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("ATTACH ? AS evidence", (f"file:{quote(source)}?{options}",))
+        copy.execute(CREATE)
+        copy.execute("BEGIN")
+        for name in SHADOWS:
+            copy.execute(f"DELETE FROM main.{name}")
+            copy.execute(f"INSERT INTO main.{name} SELECT * FROM evidence.{name}")
+        copy.execute("COMMIT")
+
+
+def _command(target: Path) -> None:
+    with closing(sqlite3.connect(target)) as copy:  # a new connection: the old one remembers the empty index
+        copy.execute(f"INSERT INTO {NAME}({NAME}) VALUES('integrity-check')")
+
+
+def _cannot_judge(error: sqlite3.Error) -> bool:
+    text = str(error)
+    return any(word in text for word in ("file format", "no such module", "no such tokenizer"))
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """rowids where the full-text content is not that of the document; (k,) int64 each.
+
+    extra: a record without that document; dead: no record at all (0.4 leaves these at every delete).
+    """
+
+    absent: np.ndarray
+    other: np.ndarray
+    extra: np.ndarray
+    dead: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.wrong) + len(self.dead)
+
+    @property
+    def wrong(self) -> list[int]:
+        """The rowids of records that searches get wrong."""
+        return [*self.absent.tolist(), *self.other.tolist(), *self.extra.tolist()]
+
+
+def differences(database: Database) -> Differences | Absent:
+    """The full-text content against the chroma:document rows, row by row."""
+    content = f"{NAME}_content"
+    if content not in database.tables:
+        return NotAvailable(f"table {content} does not exist")
+    joined = (
+        f"SELECT m.id FROM embedding_metadata m LEFT JOIN {content} c ON c.id = m.id"
+        f" WHERE m.key = '{DOCUMENT}' AND"
+    )
+    alone = (
+        f"SELECT c.id FROM {content} c WHERE NOT EXISTS"
+        f" (SELECT 1 FROM embedding_metadata m WHERE m.id = c.id AND m.key = '{DOCUMENT}')"
+    )
+    record = "EXISTS (SELECT 1 FROM embeddings e WHERE e.id = c.id)"
+    other = "c.c0 IS NOT m.string_value AND c.id IS NOT NULL"
+    queries = (
+        f"{joined} c.id IS NULL",
+        f"{joined} {other}",
+        f"{alone} AND {record}",
+        f"{alone} AND NOT {record}",
+    )
+    parts = [*_columns(database, *queries)]
+    failed = next((part for part in parts if isinstance(part, Absent)), None)
+    if failed is not None:
+        return Unparsable(failed.reason)
+    return Differences(*(part for part in parts if isinstance(part, np.ndarray)))
+
+
+def _columns(database: Database, *queries: str) -> Iterator[np.ndarray | Absent]:
+    for query in queries:
+        found = database.rows(query)
+        if isinstance(found, Absent):
+            yield found
+        else:
+            yield np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
