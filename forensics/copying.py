@@ -98,6 +98,8 @@ def copy_tree(
     facts = os.lstat(source)
     if stat.S_ISLNK(facts.st_mode):
         os.symlink(os.readlink(source), target)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
         return ()
     if stat.S_ISREG(facts.st_mode):
         return copy_file(source, target)

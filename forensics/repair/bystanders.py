@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ SHARED_KINDS = (
     "glusterfs",
     "lustre",
 )
+PATIENCE = 2.0
+"""Seconds that the lock of a killed repair may take to vanish."""
 PRIVATE_KINDS = ("tmpfs", "overlay", "ramfs")
 CLOUD = ("Dropbox", "OneDrive", "Google Drive", "GoogleDrive", "iCloud Drive", "Nextcloud")
 
@@ -38,7 +41,7 @@ def refuse_users(store: Path, *, nobody_else: bool) -> tuple[str, ...]:
 
     Returns what the promise covers, in words.
     """
-    handles = open_handles(store)
+    handles = _settled_handles(store)
     if not isinstance(handles, Absent) and handles.writers:
         raise StoreInUse(
             f"The store is in use by {_who(handles.writers)}. Stop that first; nothing was changed."
@@ -50,6 +53,17 @@ def refuse_users(store: Path, *, nobody_else: bool) -> tuple[str, ...]:
             " If nobody does, say so with --nobody-else-uses-it."
         )
     return reasons
+
+
+def _settled_handles(store: Path) -> Handles | Absent:
+    """The handles, once the holder of a repair that was killed a moment ago has noticed and ended."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        handles = open_handles(store)
+        dying = not isinstance(handles, Absent) and any(HOLDER in each.command for each in handles)
+        if not dying or time.monotonic() > deadline:
+            return handles
+        time.sleep(0.02)
 
 
 def _who(handles: tuple[Handle, ...]) -> str:
