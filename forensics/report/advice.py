@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from forensics.report.casefiles import CaseFiles
-from forensics.report.plain import counted, number
+from forensics.report.plain import counted, number, quoted
 from forensics.report.summary import above_notes, coverage, is_complete
 
 Json = Any
@@ -137,7 +137,7 @@ def _badly(diagnosis: Mapping[str, Json]) -> Iterator[str]:
     for collection in silent[:3]:
         yield (
             f"Chroma gave no error when {counted(collection['missing'], 'record')} of "
-            f"“{collection['name']}” dropped out of search: count() goes on "
+            f"{quoted(collection['name'])} dropped out of search: count() goes on "
             f"answering {number(collection['records'])}."
         )
     if above_notes(diagnosis) and not silent:
@@ -151,8 +151,8 @@ def _lucky(files: CaseFiles, diagnosis: Mapping[str, Json]) -> Iterator[str]:
     for effect in effects:
         if effect["reattached"]:
             yield (
-                f"{counted(effect['reattached'], 'vector')} of “{effect['collection']}” still lay somewhere "
-                "on disk and needed only to be attached again."
+                f"{counted(effect['reattached'], 'vector')} of {quoted(effect['collection'])} still lay on disk "
+                "somewhere and needed only to be attached again."
             )
     if any(finding["code"] == "CF401" for finding in diagnosis["findings"]):
         yield "Nobody had opened the store again before it was diagnosed: that would have destroyed data."

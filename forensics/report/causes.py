@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from forensics.report.plain import counted, joined, number
+from forensics.report.plain import counted, joined, number, quoted, raised
 from forensics.report.views import anchor
 
 Json = Any
@@ -81,7 +81,7 @@ def _amounts(findings: Sequence[Json]) -> tuple[str, ...]:
 
 
 def _in(collection: str | None) -> str:
-    return "" if collection is None else f" in “{collection}”"
+    return "" if collection is None else f" in {quoted(collection)}"
 
 
 def _id_maps_not_rebuilt(diagnosis: Mapping[str, Json]) -> Hypothesis:
@@ -198,12 +198,46 @@ def _ranked(diagnosis: Mapping[str, Json]) -> Iterator[Hypothesis]:
         for cause in finding["causes"]:
             certain = cause["confidence"] == "certain"
             yield Hypothesis(
-                name=cause["name"],
+                name=raised(cause["name"].replace("-", " ")),
                 claim=f"How {finding['code']}{_in(finding['collection'])} came about.",
                 ruling="confirmed" if certain else "not decidable",
-                evidence=(cause["evidence"], *(() if certain else (f"Held {cause['confidence']}.",))),
+                evidence=(
+                    f"{raised(cause['evidence'])}.",
+                    *(() if certain else (_HELD[cause["confidence"]],)),
+                ),
                 codes=_cited([finding]),
             )
+
+
+_HELD = {"likely": "Held likely; only a log of the application could prove it.", "possible": "Held possible."}
+_LEAVES = {
+    "index-removed-after-purge": ("oldest", "all"),
+    "older-index-flushed-over": ("newest",),
+    "two-writers": ("middle", "newest"),
+}
+"""Where the missing records lie after each course of events."""
+
+
+def rejected_causes(diagnosis: Mapping[str, Json]) -> tuple[Hypothesis, ...]:
+    """The known courses of events that the place of the missing records speaks against."""
+    return tuple(_rejected(diagnosis))
+
+
+def _rejected(diagnosis: Mapping[str, Json]) -> Iterator[Hypothesis]:
+    for finding in found(diagnosis, "CF501"):
+        at = finding["found"].get("sequence") or {}
+        named = {cause["name"] for cause in finding["causes"]}
+        for name, leaves in _LEAVES.items():
+            if at and name not in named and at["name"] not in leaves:
+                yield Hypothesis(
+                    name=raised(name.replace("-", " ")),
+                    claim=f"How {finding['code']}{_in(finding['collection'])} came about.",
+                    ruling="refuted",
+                    evidence=(
+                        f"It leaves {joined(leaves, 'or')} records missing; here it is: {at['name']}.",
+                    ),
+                    codes=_cited([finding]),
+                )
 
 
 def summary(diagnosis: Mapping[str, Json], ruled: Sequence[Hypothesis]) -> str:

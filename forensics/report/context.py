@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any
 
 import forensics
 from forensics.codes import catalogue
 from forensics.report import advice, causes, figures
 from forensics.report.advice import Advice, Lessons
-from forensics.report.casefiles import CaseFiles
+from forensics.report.casefiles import CaseFiles, EvidenceFile
 from forensics.report.causes import Hypothesis
 from forensics.report.custody import Custody, custody
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
-from forensics.report.plain import counted, number
+from forensics.report.plain import counted, number, quoted
 from forensics.report.standing import Standing, impact, standing
 from forensics.report.summary import (
     code_ranges,
@@ -40,7 +41,7 @@ from forensics.report.views import (
 )
 
 Json = Any
-OUTCOMES = ("found", "crashed", "partial", "skipped", "masked", "clean", "not-asked")
+OUTCOMES = ("found", "crashed", "partial", "skipped", "masked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class Report:
     custody: Custody
     coverage: str
     checks: tuple[CheckRow, ...]
+    clean: str
     not_looked_for: str
     findings: tuple[FindingView, ...]
     summary: str
@@ -103,7 +105,7 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
     effects = (verdict or plan or {}).get("effects", ())
     ruled = causes.hypotheses(diagnosis, files.get("probe")) if files.get("diagnosis") else ()
     return Report(
-        title=f"Incident report · {(files.get('case') or {}).get('id', files.folder.name)}",
+        title=_title(files),
         icons=ICONS,
         standing=standing(files),
         facts=tuple(_facts(files, diagnosis, written)),
@@ -113,14 +115,15 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         custody=custody(files, reveal),
         coverage=coverage_sentence(diagnosis),
         checks=_checks(diagnosis),
-        not_looked_for=_not_looked_for(diagnosis),
+        clean=_codes(diagnosis, "clean"),
+        not_looked_for=_codes(diagnosis, "not-asked"),
         findings=tuple(_findings(files, diagnosis, reveal, linked)),
         summary=last_line(diagnosis),
         missing=tuple(_missing(files, diagnosis)),
         timeline=timeline(files),
         cause=causes.summary(diagnosis, ruled) if ruled else "",
         hypotheses=ruled,
-        ranked=causes.ranked_causes(diagnosis),
+        ranked=(*causes.ranked_causes(diagnosis), *causes.rejected_causes(diagnosis)),
         calls=causes.calls(files.get("probe")),
         plan="" if plan is None else plan_sentence(plan),
         actions=() if plan is None else tuple(action_view(action) for action in plan["actions"]),
@@ -138,6 +141,11 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         files=tuple(_file_facts(files, linked)),
         rerun=_rerun(files, diagnosis),
     )
+
+
+def _title(files: CaseFiles) -> str:
+    case = files.get("case") or {}
+    return f"{PurePath(str(case.get('store', 'store'))).name} · case {case.get('id', files.folder.name)}"
 
 
 def _no_diagnosis() -> Mapping[str, Json]:
@@ -168,8 +176,8 @@ def _moment(text: str) -> str:
 
 
 def _checks(diagnosis: Mapping[str, Json]) -> tuple[CheckRow, ...]:
-    """Every check that was asked for, those that found or missed something first."""
-    rows = [check for check in diagnosis["checks"] if check["outcome"] != "not-asked"]
+    """Every check that found or missed something, those that found something first."""
+    rows = [check for check in diagnosis["checks"] if check["outcome"] in OUTCOMES]
     rows.sort(key=lambda check: (OUTCOMES.index(check["outcome"]), check["code"]))
     return tuple(
         CheckRow(code=row["code"], name=_name(row["code"]), outcome=row["outcome"], reason=row["reason"])
@@ -182,8 +190,9 @@ def _name(code: str) -> str:
     return "" if row is None else row.name
 
 
-def _not_looked_for(diagnosis: Mapping[str, Json]) -> str:
-    return code_ranges([check["code"] for check in diagnosis["checks"] if check["outcome"] == "not-asked"])
+def _codes(diagnosis: Mapping[str, Json], outcome: str) -> str:
+    """The codes with that outcome, neighbours joined."""
+    return code_ranges([check["code"] for check in diagnosis["checks"] if check["outcome"] == outcome])
 
 
 def _findings(
@@ -212,7 +221,7 @@ def _done(files: CaseFiles, reveal: Reveal) -> Iterator[Fact]:
     """What the action log says of each action that was carried out."""
     for entry in files.log:
         if entry.get("event") == "action":
-            place = f" in “{entry['collection']}”" if entry.get("collection") else ""
+            place = f" in {quoted(entry['collection'])}" if entry.get("collection") else ""
             yield Fact(
                 label=f"{entry.get('kind')}{place}",
                 value=show(redacted(entry.get("effect") or "done", reveal)),
@@ -244,7 +253,7 @@ def _losses(plan: Mapping[str, Json] | None, reveal: Reveal) -> Iterator[str]:
         rest = {key: value for key, value in redacted(loss, reveal).items() if key in ("examples", "ids")}
         amount = counted(loss["count"], "record") if "count" in loss else "records"
         reason = loss.get("reason", "no reason given")
-        yield f"“{loss.get('collection', '')}”: {amount} – {reason}. {show(rest)}"
+        yield f"{quoted(loss.get('collection', ''))}: {amount} – {reason}. {show(rest)}"
 
 
 def _limits(files: CaseFiles, reveal: Reveal) -> Iterator[str]:
@@ -270,9 +279,12 @@ def _limits(files: CaseFiles, reveal: Reveal) -> Iterator[str]:
 
 def _file_facts(files: CaseFiles, linked: bool) -> Iterator[Fact]:
     for file in files.files:
-        yield Fact(
-            label=file.path, value=f"{number(file.size)} bytes", link=file.path if linked else "", code=True
-        )
+        yield Fact(label=file.path, value=_size(file), link=file.path if linked else "", code=True)
+
+
+def _size(file: EvidenceFile) -> str:
+    """Its size; not that of the action log, which grows with every report."""
+    return "" if file.path == "log.jsonl" else f"{number(file.size)} bytes"
 
 
 def _rerun(files: CaseFiles, diagnosis: Mapping[str, Json]) -> tuple[str, ...]:

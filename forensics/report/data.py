@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forensics.report.plain import number, short, visible
+from forensics.report.plain import counted, number, short, visible
 
 Json = Any
 SHOWN, GROUPS, KEYS = 3, 5, 3
@@ -35,6 +35,8 @@ EVERYTHING = Reveal()
 def redacted(value: Json, reveal: Reveal, key: str = "", *, content: bool = False) -> Json:
     """The data with ids and content shortened unless revealed: texts under keys that name them, lists."""
     content = content or bool(_CONTENT_KEY.search(key))
+    if key == "by_metadata" and not reveal.documents:
+        return {name: {**part, "top": ()} for name, part in value.items()}
     if isinstance(value, Mapping):
         return {name: redacted(item, reveal, str(name), content=content) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -112,9 +114,11 @@ def _sequence(at: Mapping[str, Json]) -> str:
 def _groups(breakdown: Mapping[str, Json]) -> str:
     """`go:class (50 of 60), kb:article (30 of 31) and 3 more`."""
     top = breakdown["top"]
+    if not top:
+        return f"{counted(breakdown['groups'], 'value')} (left out)" if breakdown["groups"] else "no groups"
     named = [f"{visible(str(g['name'])) or '(empty)'} ({_share(g)})" for g in top[:GROUPS]]
     more = breakdown["groups"] - len(named)
-    return ", ".join(named) + (f" and {number(more)} more" if more > 0 else "") if named else "no groups"
+    return ", ".join(named) + (f" and {number(more)} more" if more > 0 else "")
 
 
 def _share(group: Mapping[str, Json]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,31 +91,39 @@ def _twice(effect: Mapping[str, Json], records: int | None) -> Iterator[Strip]:
 
 
 def missing_strip(name: str, positions: np.ndarray, first: int, last: int, unit: str) -> Strip:
-    """How densely the missing `positions` (k,) lie in each of up to BINS equal parts of first … last."""
-    bins = int(min(BINS, last - first + 1))
-    counts, edges = np.histogram(positions, bins=bins, range=(first - 0.5, last + 0.5))
-    room = np.maximum(np.diff(edges), 1.0)
-    heights = np.clip(100.0 * counts / room, 6.0, 100.0).tolist()
-    hit = np.flatnonzero(counts).tolist()
-    width = BOX / bins
-    bars = tuple(
-        Bar(
-            x=round(at * width, 3),
-            width=round(width, 3),
-            kind="missing",
-            label=f"{number(int(counts[at]))} missing from {unit} {number(int(np.ceil(edges[at])))}",
-            top=round(100.0 - heights[at], 2),
-            height=round(heights[at], 2),
-        )
-        for at in hit
-    )
+    """Which share of each of up to BINS equal parts of first … last is missing, from `positions` (k,)."""
+    whole = last - first + 1
+    bins = whole if whole <= 2 * BINS else BINS
+    starts = first + (np.arange(bins + 1) * whole) // bins
+    counts = np.diff(np.searchsorted(np.sort(positions), starts))
+    shares = np.where(counts, np.maximum(counts / np.diff(starts), 0.06), 0.0)
     low, high = number(int(positions.min())), number(int(positions.max()))
     return Strip(
         title=name,
-        alt=f"{number(len(positions))} missing, {unit} {low} to {high} of {number(first)} to {number(last)}",
-        bars=bars,
+        alt=f"{number(len(positions))} missing: {unit} {low} to {high}, of {number(first)} to {number(last)}",
+        bars=tuple(_runs(shares, starts, unit)),
         axis=(f"{unit} {number(first)}", number((first + last) // 2), number(last)),
     )
+
+
+def _runs(shares: np.ndarray, starts: np.ndarray, unit: str) -> Iterator[Bar]:
+    """One bar for each run of equal parts of the sequence in which something is missing."""
+    edges = [0, *(np.flatnonzero(np.diff(shares)) + 1).tolist(), len(shares)]
+    for begin, end in pairwise(edges):
+        share = float(shares[begin])
+        if share:
+            yield Bar(
+                x=round(BOX * begin / len(shares), 3),
+                width=round(BOX * (end - begin) / len(shares), 3),
+                kind="missing",
+                label=f"{unit} {_range(int(starts[begin]), int(starts[end]) - 1)}: {share:.0%} missing",
+                top=round(100.0 - 100.0 * share, 2),
+                height=round(100.0 * share, 2),
+            )
+
+
+def _range(first: int, last: int) -> str:
+    return number(first) if first == last else f"{number(first)} to {number(last)}"
 
 
 def read_numbers(path: Path) -> np.ndarray:

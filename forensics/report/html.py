@@ -56,6 +56,6 @@ def render_report(case: Case, *, reveal: Reveal, linked: bool) -> str:
 
 
 def report_hash(html: str) -> str:
-    """The SHA-256, in hex, of what stands between <main> and </main>: what the foot of the report must say."""
+    """The SHA-256, in hex, of what stands between <main> and </main>; the foot of the report says it."""
     start, end = html.index(START) + len(START), html.rindex(END)
     return hashlib.sha256(html[start:end].encode("utf-8")).hexdigest()

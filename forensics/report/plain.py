@@ -69,6 +69,11 @@ def joined(items: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
+def quoted(name: str) -> str:
+    """A name in quotes, its hidden letters shown."""
+    return f'"{visible(name)}"'
+
+
 def short(identifier: str) -> str:
     """Enough of an id to find it again and no more: at most 12 letters, then the start of its SHA-256.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.report.casefiles import CaseFiles
-from forensics.report.plain import counted, number
+from forensics.report.plain import counted, lowered, number, quoted, raised
 from forensics.report.summary import (
     CLOSED,
     above_notes,
@@ -108,12 +108,12 @@ def _is_note(files: CaseFiles, code: str) -> bool:
 
 def _sentences(files: CaseFiles, phase: str) -> Iterator[str]:
     diagnosis, result, plan = files.get("diagnosis"), files.get("result"), files.get("plan")
-    before = "" if diagnosis is None else verdict_sentence(diagnosis)
+    before = "" if diagnosis is None else raised(verdict_sentence(diagnosis).removeprefix("Damaged: "))
     if phase == "empty":
         yield "This case holds no diagnosis yet."
     elif phase == "repaired":
         yield applied_sentence(result)
-        yield f"Before: {_inside(before)}"
+        yield f"Before: {lowered(_inside(before))}"
     elif phase == "undone":
         yield "The repair was undone: the store is as it was before it."
         yield before
@@ -126,7 +126,7 @@ def _sentences(files: CaseFiles, phase: str) -> Iterator[str]:
     else:
         yield before
         if plan is not None:
-            yield f"Planned: {_inside(plan_sentence(plan))}"
+            yield f"Planned: {lowered(plan_sentence(plan))}"
 
 
 def _inside(sentence: str) -> str:
@@ -192,16 +192,16 @@ def _must(files: CaseFiles, phase: str) -> Iterator[str]:
     diagnosis, case = files.get("diagnosis"), (files.get("case") or {})
     folder = str(files.folder)
     if phase == "interrupted":
-        yield f"Finish it: forensics apply --case {folder} --resume"
-        yield f"Or take it back: forensics undo --case {folder}"
+        yield f"Finish it: `forensics apply --case {folder} --resume`"
+        yield f"Or take it back: `forensics undo --case {folder}`"
         return
     if diagnosis is None:
-        yield f"Diagnose the store: forensics diagnose {case.get('store', 'STORE')} --case {folder}"
+        yield f"Diagnose the store: `forensics diagnose {case.get('store', 'STORE')} --case {folder}`"
         return
     if phase == "repaired":
         yield from _after_repair(files, folder)
     elif state(diagnosis) == "healthy":
-        yield "Nothing. Keep a verified copy (forensics copy STORE DEST) and look again from time to time."
+        yield "Nothing. Keep a verified copy (`forensics copy STORE DEST`) and look again from time to time."
     else:
         yield from _before_repair(files, diagnosis, phase, folder)
 
@@ -211,12 +211,12 @@ def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
     if not result.get("verified"):
         yield "Do not trust the store yet: see Verification for the tests that failed."
     yield "Start the application again, and look at what it finds. The original is kept until you let it go."
-    yield f"To go back: forensics undo --case {folder}"
-    yield f"To let the original go: forensics case release --case {folder}"
+    yield f"To go back: `forensics undo --case {folder}`"
+    yield f"To let the original go: `forensics case release --case {folder}`"
     for effect in (files.get("verdict") or {}).get("effects", ()):
         if effect["lost"]:
             lost = counted(effect["lost"], "record")
-            yield f"Ingest again what is lost in “{effect['collection']}”: {lost}, listed under Limits."
+            yield f"Ingest again what is lost in {quoted(effect['collection'])}: {lost}, listed under Limits."
 
 
 def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, folder: str) -> Iterator[str]:
@@ -225,9 +225,9 @@ def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, 
     else:
         yield "Let nobody write to the store until it is repaired: every write blurs its evidence."
     if phase == "planned":
-        yield f"Read the plan below. To carry it out: forensics apply --case {folder} --yes"
+        yield f"Read the plan below. To carry it out: `forensics apply --case {folder} --yes`"
     elif phase == "looked":
-        yield f"Plan the repair: forensics plan {diagnosis['store']['path']}"
+        yield f"Plan the repair: `forensics plan {diagnosis['store']['path']}`"
     elif phase == "copied":
         yield f"Point the application at {files.get('result')['to']}."
 
@@ -251,7 +251,7 @@ def _impact(row: Mapping[str, Json], effect: Mapping[str, Json] | None) -> Itera
     else:
         yield f"Search can find each of its {held}, as far as the ids tell."
     if row["ghosts"]:
-        yield f"Its index holds {counted(row['ghosts'], 'id')} without a record; a search can return them, empty."
+        yield f"Its index holds {counted(row['ghosts'], 'id')} without a record; a search can return them."
     if row["pending"]:
         yield f"{counted(row['pending'], 'record')} wait in the queue for their turn; that is healthy."
     if effect is not None:

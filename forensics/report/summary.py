@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forensics.codes import catalogue
-from forensics.report.plain import counted, joined, lowered, number, raised, visible
+from forensics.report.plain import counted, joined, lowered, number, quoted, raised, visible
 
 Json = Any
 SEVERITIES = ("fatal", "error", "warning", "note")
@@ -77,12 +77,8 @@ def _why_closed(diagnosis: Mapping[str, Json]) -> str:
 
 def _of(diagnosis: Mapping[str, Json], code: str) -> str:
     names = [f["collection"] for f in diagnosis["findings"] if f["code"] == code]
-    known = [_name(name) for name in names if name is not None]
+    known = [quoted(name) for name in names if name is not None]
     return f" in {joined(known)}" if known else ""
-
-
-def _name(collection: str) -> str:
-    return f'"{visible(collection)}"'
 
 
 def damage_sentence(diagnosis: Mapping[str, Json]) -> str:
@@ -99,7 +95,7 @@ def _and_more(count: int, unit: str) -> str:
 
 def collection_damage(summary: Mapping[str, Json]) -> str:
     """What search misses in one collection; empty where it misses nothing."""
-    name, records, missing = _name(summary["name"]), summary["records"], summary["missing"]
+    name, records, missing = quoted(summary["name"]), summary["records"], summary["missing"]
     if records is None:
         return f"the records of {name} cannot be counted"
     held = f"the {counted(records, 'record')} of {name}"
@@ -112,7 +108,7 @@ def _worst(diagnosis: Mapping[str, Json]) -> str:
     findings = above_notes(diagnosis)
     rest = f" (and {counted(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
     first = findings[0]
-    place = "" if first["collection"] is None else f" in {_name(first['collection'])}"
+    place = "" if first["collection"] is None else f" in {quoted(first['collection'])}"
     return f"{lowered(defect(first['code']))}{place}{rest}"
 
 
@@ -207,6 +203,15 @@ def remedy_sentence(remedy: Mapping[str, Json]) -> str:
     if not loses:
         return f"{action} — lossy: something is dropped or made anew, but no record"
     return f"{action} — lossy: {counted(loses, 'record')} cannot be had back from this store alone"
+
+
+def loss_sentence(action: Mapping[str, Json]) -> str:
+    """`safe: nothing is lost`, and what a lossy action costs."""
+    if action["loses"]:
+        return f"{action['safety']}: {counted(action['loses'], 'record')} will be lost"
+    if action["safety"] == "lossy":
+        return "lossy: something is made anew or given up, but no record"
+    return f"{action['safety']}: nothing is lost"
 
 
 def approval_sentence(action: Mapping[str, Json]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from forensics.report.data import lines, show
-from forensics.report.plain import counted, number, visible
+from forensics.report.plain import counted, number, quoted, visible
 from forensics.report.summary import (
     applied_sentence,
     approval_sentence,
@@ -17,6 +17,7 @@ from forensics.report.summary import (
     effect_sentence,
     headline,
     last_line,
+    loss_sentence,
     plan_sentence,
     records_sentence,
     remedy_sentence,
@@ -169,10 +170,9 @@ def plan_text(plan: Json) -> str:
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:
-    codes, loses = " ".join(action["codes"]), action["loses"]
-    losing = f", loses {counted(loses, 'record')}" if loses else ""
+    codes = " ".join(action["codes"])
     fields = {
-        "what": f"{action['kind']} for {codes} in {_place(action)} — {action['safety']}{losing}",
+        "what": f"{action['kind']} for {codes} in {_place(action)} — {loss_sentence(action)}",
         "approval": approval_sentence(action),
         "why": visible(action["why"]),
     }
@@ -182,11 +182,11 @@ def _action_text(index: int, action: Mapping[str, Json]) -> str:
 
 def _place(item: Mapping[str, Json]) -> str:
     name = item["collection"]
-    return "the store" if name is None else f'collection "{visible(name)}"'
+    return "the store" if name is None else f"collection {quoted(name)}"
 
 
 def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
-    return "\n".join(_wrapped(f'"{visible(e["collection"])}": {effect_sentence(e)}', "  ") for e in effects)
+    return "\n".join(_wrapped(f"{quoted(e['collection'])}: {effect_sentence(e)}", "  ") for e in effects)
 
 
 def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from forensics.report.casefiles import CaseFiles
-from forensics.report.plain import counted, joined, number
+from forensics.report.plain import counted, joined, number, quoted, raised
 from forensics.report.text import brief_path
 
 Json = Any
@@ -46,6 +46,11 @@ def timeline(files: CaseFiles) -> tuple[Event, ...]:
 def utc(mtime_ns: int) -> str:
     """Nanoseconds since 1970 as UTC to the second."""
     return datetime.fromtimestamp(mtime_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def words(name: str) -> str:
+    """The name of a cause as words: `index removed after purge`."""
+    return raised(name.replace("-", " "))
 
 
 def _files(manifest: Mapping[str, Json] | None) -> list[Json]:
@@ -106,7 +111,7 @@ def _logged(entry: Mapping[str, Json]) -> Event:
 def _sequence(diagnosis: Mapping[str, Json] | None) -> Iterator[Event]:
     """What the findings say of seq_ids, and how they think it came about."""
     for finding in (diagnosis or {}).get("findings", ()):
-        place = "" if finding["collection"] is None else f" of “{finding['collection']}”"
+        place = "" if finding["collection"] is None else f" of {quoted(finding['collection'])}"
         for first, last in _ranges(finding["found"]):
             amount = counted(finding["count"], finding["unit"])
             yield Event(
@@ -117,15 +122,15 @@ def _sequence(diagnosis: Mapping[str, Json] | None) -> Iterator[Event]:
             )
         for cause in finding["causes"][:1]:
             yield Event(
-                when="", what=f"{cause['name']}: {cause['evidence']}", source=finding["code"], kind="inferred"
+                when="",
+                what=f"{words(cause['name'])}: {cause['evidence']}.",
+                source=finding["code"],
+                kind="inferred",
             )
 
 
 def _ranges(value: Json) -> Iterator[Sequence[int]]:
-    """Every pair of whole numbers that `found` keeps under a key that names sequence ids."""
-    if not isinstance(value, Mapping):
-        return
-    for key, item in value.items():
-        pair = isinstance(item, (list, tuple)) and len(item) == 2 and all(type(n) is int for n in item)
-        if pair and "seq" in str(key):
-            yield item
+    """The range of seq_ids that `found` keeps under `sequence`, where it is known."""
+    at = value.get("sequence") if isinstance(value, Mapping) else None
+    if isinstance(at, Mapping) and at.get("highest_seq", -1) >= 0:
+        yield at["lowest_seq"], at["highest_seq"]

@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from forensics.report.data import EVERYTHING, Reveal, lines, redacted
-from forensics.report.plain import counted, number, raised, short
+from forensics.report.plain import number, quoted, raised, short
 from forensics.report.summary import (
     approval_sentence,
     code_ranges,
     effect_sentence,
     headline,
+    loss_sentence,
     remedy_sentence,
 )
 from forensics.report.text import brief_path
@@ -99,7 +100,7 @@ def _belongs(path: str, data: Mapping[str, Json]) -> bool:
 
 
 def place_name(collection: str | None) -> str:
-    return "the store" if collection is None else f"collection “{collection}”"
+    return "the store" if collection is None else f"collection {quoted(collection)}"
 
 
 def where_text(place: Mapping[str, Json]) -> str:
@@ -143,7 +144,6 @@ class ActionView:
     place: str
     approved: bool
     approval: str
-    safety: str
     loses: str
     why: str
 
@@ -157,8 +157,7 @@ def action_view(data: Mapping[str, Json]) -> ActionView:
         place=place_name(data["collection"]),
         approved=bool(data["approved"]),
         approval=approval_sentence(data),
-        safety=data["safety"],
-        loses=f"loses {counted(data['loses'], 'record')}" if data["loses"] else "loses nothing",
+        loses=loss_sentence(data),
         why=data["why"],
     )
 
