@@ -63,7 +63,8 @@ def build_store(
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
     vectors = vectors_of(n, dim)
     _fill_rows(database, segments, ids, words)
-    _queue(database, ids[n - missing :], vectors[n - missing :], n - missing)
+    left = max(missing, 1)  # a purge leaves the row at the watermark
+    _queue(database, ids[n - left :], vectors[n - left :], n - left)
     database.close()
     _build_index(path / segments["VECTOR"], vectors, n - missing, space, ef, threads)
     _write_map(path / segments["VECTOR"] / "index_metadata.pickle", ids[: n - missing])
@@ -89,7 +90,6 @@ def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list
         "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)", ((i + 1, documents[i]) for i in range(n))
     )
     database.execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
-    database.execute("UPDATE embeddings_queue SET seq_id = ?, id = ?", (n, ids[-1]))
     database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
     database.commit()
     database.execute("INSERT INTO max_seq_id SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM max_seq_id WHERE segment_id = ?)", (segments["VECTOR"], n, segments["VECTOR"]))
@@ -97,9 +97,7 @@ def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list
 
 
 def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, below: int) -> None:
-    """Queue rows of the missing records, as `add` left them, at or below both watermarks."""
-    if not ids:
-        return
+    """Queue rows of these records, as `add` left them, at or below both watermarks."""
     topic = database.execute("SELECT topic FROM embeddings_queue").fetchone()[0]
     database.execute("DELETE FROM embeddings_queue")
     database.executemany(
