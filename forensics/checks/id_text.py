@@ -25,13 +25,9 @@ def malformed(ids: Sequence[str]) -> dict[int, tuple[str, ...]]:
 
 
 def _all_plain(ids: Sequence[str]) -> bool:
-    """True where a look at all ids at once shows that every one is plain. A line feed divides them, which none holds."""
-    text = "\n".join(ids)
-    if not ids or "" in (ids[0], ids[-1]) or text[0] == " " or text[-1] == " ":
-        return not ids
-    if "\n\n" in text or " \n" in text or "\n " in text:
-        return False
-    return text.replace("\n", "").isprintable() and text.count("\n") == len(ids) - 1
+    """True where one look at all ids, joined by spaces, shows that every one is plain."""
+    text = " ".join(ids)
+    return not ids or (text.isprintable() and text.strip(" ") == text != "" and "  " not in text)
 
 
 def _is_plain(name: str) -> bool:
@@ -78,13 +74,14 @@ def alike(ids: Sequence[str]) -> list[tuple[str, list[str]]]:
     return [(_difference(names), names) for names in distinct if len(names) > 1]
 
 
-def _keys(ids: Sequence[str]) -> list[str]:
+def _keys(ids: Sequence[str]) -> Sequence[str]:
     """Each id as a reader sees it: without white space, in one Unicode form, in one case."""
     text = "\n".join(ids)
     if text.isascii() and not _has_inner_space(text):
-        folded = text.lower().replace(" ", "").split("\n")
-        if len(folded) == len(ids):
-            return folded
+        folded = text.lower().replace(" ", "")
+        keys = ids if folded == text else folded.split("\n")
+        if len(keys) == len(ids):
+            return keys
     return ["".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in ids]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.places import examples, geometry_of, in_segment, records_of, segment_of
+from forensics.checks.places import examples, geometry_of, in_segment, needed, records_of, segment_of
 from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Remedy
+from forensics.readers.database import SeqId
 from forensics.readers.layout import LEVEL0_FILE
-from forensics.records import Records
 from forensics.sources import normalised
 from forensics.store import Collection
 
@@ -68,27 +69,27 @@ def vector_differs_from_queue(collection: Collection) -> Iterator[Finding]:
 def _applied(collection: Collection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(positions among the records (k,), elements (k,), vectors as queued (k, dim)) of what can be compared."""
     records, dim = records_of(collection), geometry_of(collection).dim
-    cells = _cells(collection, dim)
-    seqs = (
-        collection.database.seq_ids(collection.metadata_segment_id or "")
-        if cells
-        else np.empty(0, dtype=np.int64)
-    )
-    if not cells or isinstance(seqs, Absent):
-        none = np.empty(0, dtype=np.int64)
-        return none, none, np.empty((0, dim), dtype=np.float32)
-    last_write = dict(
-        zip(zip(records.rows.ids, seqs.tolist(), strict=True), range(len(records)), strict=True)
-    )
-    usable = records.indexed & ~_touched(collection, records)
-    pairs = [
-        (row, raw)
-        for seq, name, raw in cells
-        if (row := last_write.get((name, seq))) is not None and usable[row]
-    ]
-    positions = np.array([row for row, _ in pairs], dtype=np.int64)
+    cells = {(name, seq): raw for seq, name, raw in _cells(collection, dim) if name not in collection.pending}
+    written = _last_writes(collection, sorted({name for name, _ in cells}))
+    pairs = [(at, raw) for key, raw in cells.items() if (at := written.get(key)) is not None and records.indexed[at]]
+    positions = np.array([at for at, _ in pairs], dtype=np.int64)
     vectors = np.frombuffer(b"".join(raw for _, raw in pairs), dtype="<f4").reshape(len(pairs), dim)
     return positions, records.elements[positions], vectors
+
+
+def _last_writes(collection: Collection, ids: list[str]) -> dict[tuple[str, int], int]:
+    """(id, seq_id of its last write as SQLite has it) → position among the records, for these ids."""
+    sql = (
+        "SELECT id, embedding_id, seq_id FROM embeddings WHERE segment_id = ?"
+        " AND embedding_id IN (SELECT value FROM json_each(?))"
+    )
+    rows = needed(collection.rows)
+    found = collection.database.rows(sql, (collection.metadata_segment_id, json.dumps(ids))) if ids else []
+    if isinstance(found, Absent):
+        return {}
+    return {
+        (name, SeqId.decode(seq).value or -1): int(np.searchsorted(rows.rowids, rowid)) for rowid, name, seq in found
+    }
 
 
 def _cells(collection: Collection, dim: int) -> list[tuple[int, str, bytes]]:
@@ -101,12 +102,6 @@ def _cells(collection: Collection, dim: int) -> list[tuple[int, str, bytes]]:
         sql, (collection.queue.topic, collection.vector_watermark, 4 * dim, NEWEST)
     )
     return [] if isinstance(found, Absent) else [row for row in found if isinstance(row[2], bytes)]
-
-
-def _touched(collection: Collection, records: Records) -> np.ndarray:
-    """(n,) bool: a row above the watermark concerns the record."""
-    pending = collection.pending
-    return np.fromiter(map(pending.__contains__, records.rows.ids), dtype=bool, count=len(records))
 
 
 def _causes(collection: Collection) -> tuple[Cause, ...]:

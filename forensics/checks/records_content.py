@@ -22,8 +22,10 @@ DOCUMENT = "chroma:document"
 def record_without_content(collection: Collection) -> Iterator[Finding]:
     """Records without a document although at least half of the others have one."""
     rows, database = needed(collection.rows), collection.database
-    documents = _ids_of(database, f"SELECT id FROM {DOCSIZE}") if DOCSIZE in database.tables else None
-    if documents is None or not len(rows):
+    if not len(rows) or DOCSIZE not in database.tables or _same_ids(database, DOCSIZE, "embeddings"):
+        return
+    documents = _ids_of(database, f"SELECT id FROM {DOCSIZE}")
+    if documents is None:
         return
     bare = rows.rowids[~np.isin(rows.rowids, documents)]
     if not bare.size or 2 * bare.size > len(rows):
@@ -48,6 +50,13 @@ def record_without_content(collection: Collection) -> Iterator[Finding]:
         remedy=Remedy(action="ask-the-source", safety="manual"),
         lists={"ids": ids, "rowids": bare},
     )
+
+
+def _same_ids(database: Database, left: str, right: str) -> bool:
+    """True where two tables hold the same ids, as far as their number, sum and sum of squares (modulo a prime) tell."""
+    sums = "count(*), total(id), total(id * id % 2147483647)"
+    found = [database.rows(f"SELECT {sums} FROM {table}") for table in (left, right)]
+    return not isinstance(found[0], Absent) and found[0] == found[1]
 
 
 def _ids_of(database: Database, sql: str, parameters: tuple[object, ...] = ()) -> np.ndarray | None:

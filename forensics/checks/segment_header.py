@@ -82,7 +82,8 @@ def _count_too_low(segment: VectorSegment) -> str | None:
     header, id_map, summary = segment.files.geometry, segment.id_map, segment.files.summary
     if isinstance(header, Absent) or isinstance(summary, Absent) or not isinstance(id_map, IdMap):
         return None
-    lost = np.setdiff1d(id_map.labels(), summary.labels.astype(np.int64))
+    labels = id_map.labels()
+    lost = labels[~np.isin(labels, summary.labels.astype(np.int64))]
     if not lost.size:
         return None
     behind = _labels_behind(segment.files, header, int(lost.size))
