@@ -151,8 +151,8 @@ def _lucky(files: CaseFiles, diagnosis: Mapping[str, Json]) -> Iterator[str]:
     for effect in effects:
         if effect["reattached"]:
             yield (
-                f"{counted(effect['reattached'], 'vector')} of {quoted(effect['collection'])} still lay on disk "
-                "somewhere and needed only to be attached again."
+                f"{counted(effect['reattached'], 'vector')} of {quoted(effect['collection'])} still lay on "
+                "disk somewhere and needed only to be attached again."
             )
     if any(finding["code"] == "CF401" for finding in diagnosis["findings"]):
         yield "Nobody had opened the store again before it was diagnosed: that would have destroyed data."

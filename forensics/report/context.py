@@ -41,7 +41,7 @@ from forensics.report.views import (
 )
 
 Json = Any
-OUTCOMES = ("found", "crashed", "partial", "skipped", "masked")
+OUTCOMES = ("found", "crashed", "partial", "skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,7 @@ class Report:
     coverage: str
     checks: tuple[CheckRow, ...]
     clean: str
+    masked: tuple[tuple[str, str], ...]
     not_looked_for: str
     findings: tuple[FindingView, ...]
     summary: str
@@ -116,6 +117,7 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         coverage=coverage_sentence(diagnosis),
         checks=_checks(diagnosis),
         clean=_codes(diagnosis, "clean"),
+        masked=_masked(diagnosis),
         not_looked_for=_codes(diagnosis, "not-asked"),
         findings=tuple(_findings(files, diagnosis, reveal, linked)),
         summary=last_line(diagnosis),
@@ -193,6 +195,15 @@ def _name(code: str) -> str:
 def _codes(diagnosis: Mapping[str, Json], outcome: str) -> str:
     """The codes with that outcome, neighbours joined."""
     return code_ranges([check["code"] for check in diagnosis["checks"] if check["outcome"] == outcome])
+
+
+def _masked(diagnosis: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
+    """(codes, the finding that they follow from), one row for each such finding."""
+    rows = [check for check in diagnosis["checks"] if check["outcome"] == "masked"]
+    reasons = dict.fromkeys(row["reason"] for row in rows)
+    return tuple(
+        (code_ranges([row["code"] for row in rows if row["reason"] == reason]), reason) for reason in reasons
+    )
 
 
 def _findings(
