@@ -17,11 +17,14 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.readers.embeddings_queue import QueueRow, effects
+from forensics.readers.hnsw import map_file
 from forensics.readers.id_map import IdMap
+from forensics.readers.layout import LENGTH_FILE
 from forensics.records import elements_of
 from forensics.store import UUID, Collection, Store, VectorSegment
+from forensics.strays import left_behind, only_mirrored
 
-QUEUE, SET_ASIDE, ORPHAN, ALSO, NOWHERE = "queue", "set-aside", "orphan", "also", "none"
+QUEUE, STRAY, SET_ASIDE, ORPHAN, ALSO, NOWHERE = "queue", "stray", "set-aside", "orphan", "also", "none"
 _STAMP = re.compile(r"\d{8}")
 
 
@@ -29,8 +32,8 @@ _STAMP = re.compile(r"\d{8}")
 class Sources:
     """Columns over k ids.
 
-    kind (k,) object: queue, set-aside, orphan, also or none. origin: the directory (relative to the store, or a path), ""
-    for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory. current (k,) bool.
+    kind (k,) object: queue, stray, set-aside, orphan, also or none; stray is an element of the collection's own level 0
+    that id_to_label does not give to the id. origin: the directory (relative to the store, or a path), "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory. current (k,) bool.
     has_document (k,) bool: SQLite holds a document that could be embedded again.
     """
 
@@ -73,9 +76,12 @@ def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[P
         origin=np.full(count, "", dtype=object),
         ref=np.full(count, -1, dtype=np.int64),
         current=np.ones(count, dtype=bool),
-        has_document=np.fromiter((text is not None for text in documents(collection, ids)), dtype=bool, count=count),
+        has_document=np.fromiter(
+            (text is not None for text in documents(collection, ids)), dtype=bool, count=count
+        ),
     )
     _from_queue(collection, sources)
+    _from_strays(collection, sources)
     for kind, origin, segment in candidate_segments(collection, also):
         if not sources.found.all():
             _from_segment(collection, sources, kind, origin, segment)
@@ -95,13 +101,28 @@ def _from_queue(collection: Collection, sources: Sources) -> None:
             sources.kind[index], sources.ref[index] = QUEUE, effect.vector_seq
 
 
+def _from_strays(collection: Collection, sources: Sources) -> None:
+    """Elements of the collection's own level 0: those of ids that only label_to_id has, and those of `left_behind`."""
+    segment = collection.vector
+    if isinstance(segment, Absent):
+        return
+    known = {**left_behind(collection), **only_mirrored(segment)}
+    for index in np.flatnonzero(~sources.found).tolist() if known else []:
+        found = known.get(sources.ids[index])
+        if found is not None:
+            sources.kind[index], sources.origin[index] = STRAY, segment.relative
+            sources.ref[index], sources.current[index] = found
+
+
 def _as_effective(rows: Sequence[QueueRow]) -> Iterator[QueueRow]:
     """An `update` with a vector counts as an upsert: the record existed, only its index entry is lost."""
     for row in rows:
         yield QueueRow(row.seq_id, 2, row.id, row.vector_bytes, row.encoding) if row.operation == 1 else row
 
 
-def candidate_segments(collection: Collection, also: Sequence[Path] = ()) -> Iterator[tuple[str, str, VectorSegment]]:
+def candidate_segments(
+    collection: Collection, also: Sequence[Path] = ()
+) -> Iterator[tuple[str, str, VectorSegment]]:
     """(kind, origin, segment) of every other directory that may hold vectors of this collection, newest first."""
     found = [(_kind(segment), segment.relative, segment) for segment in collection.store.unreferenced]
     found.sort(key=lambda item: _age(item[2]), reverse=True)
@@ -121,14 +142,20 @@ def _age(segment: VectorSegment) -> int:
     return max(stamps, default=0)
 
 
-def _from_segment(collection: Collection, sources: Sources, kind: str, origin: str, segment: VectorSegment) -> None:
+def _from_segment(
+    collection: Collection, sources: Sources, kind: str, origin: str, segment: VectorSegment
+) -> None:
     summary, id_map = segment.files.summary, segment.id_map
     if isinstance(summary, Absent) or not isinstance(id_map, IdMap) or not _fits(collection, segment):
         return
     wanted = np.flatnonzero(~sources.found)
-    labels = np.fromiter((id_map.id_to_label.get(sources.ids[i], -1) for i in wanted), dtype=np.int64, count=len(wanted))
+    labels = np.fromiter(
+        (id_map.id_to_label.get(sources.ids[i], -1) for i in wanted), dtype=np.int64, count=len(wanted)
+    )
     elements = elements_of(labels, summary)
-    good = (elements >= 0) & ~summary.deleted[np.maximum(elements, 0)] if len(summary.labels) else elements >= 0
+    good = (
+        (elements >= 0) & ~summary.deleted[np.maximum(elements, 0)] if len(summary.labels) else elements >= 0
+    )
     if not good.any():
         return
     hit = wanted[good]
@@ -151,7 +178,9 @@ def _is_current(collection: Collection, ids: Sequence[str], id_map: IdMap) -> np
     if id_map.max_seq_id is not None:
         return (seq >= 0) & (seq <= id_map.max_seq_id)
     if id_map.id_to_seq_id:
-        held = np.fromiter((_plain(id_map.id_to_seq_id.get(name)) for name in ids), dtype=np.int64, count=len(ids))
+        held = np.fromiter(
+            (_plain(id_map.id_to_seq_id.get(name)) for name in ids), dtype=np.int64, count=len(ids)
+        )
         return (seq >= 0) & (held >= seq)
     return _current_by_order(collection, ids, seq, id_map)
 
@@ -162,7 +191,9 @@ def _plain(value: object) -> int:
     return value if isinstance(value, int) else -1
 
 
-def _current_by_order(collection: Collection, ids: Sequence[str], seq: np.ndarray, id_map: IdMap) -> np.ndarray:
+def _current_by_order(
+    collection: Collection, ids: Sequence[str], seq: np.ndarray, id_map: IdMap
+) -> np.ndarray:
     """1.x gives labels in log order, so the newest label was added at or below the directory's watermark.
 
     Its record's seq_id is that bound, unless it was written again since: then it is above that of a record which the
@@ -171,7 +202,9 @@ def _current_by_order(collection: Collection, ids: Sequence[str], seq: np.ndarra
     rows = collection.rows
     if isinstance(rows, Absent) or not id_map.id_to_label:
         return np.zeros(len(ids), dtype=bool)
-    labels = np.fromiter((id_map.id_to_label.get(name, -1) for name in rows.ids), dtype=np.int64, count=len(rows))
+    labels = np.fromiter(
+        (id_map.id_to_label.get(name, -1) for name in rows.ids), dtype=np.int64, count=len(rows)
+    )
     everything = seq_ids_of(collection, rows.ids)
     later = int(everything[labels < 0].min(initial=np.iinfo(np.int64).max))
     bounds = everything[(labels >= 0) & (everything < later)]
@@ -201,28 +234,42 @@ def fetch(collection: Collection, sources: Sources, index: np.ndarray) -> Vector
     return out
 
 
-def _fill_from_queue(collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, dim: int) -> None:
+def _fill_from_queue(
+    collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, dim: int
+) -> None:
     mine = np.flatnonzero(sources.kind[index] == QUEUE)
     raw = collection.queue.vectors(sources.ref[index[mine]], dim)
-    stored, norms = normalised(raw) if collection.settings.space == "cosine" else (raw, np.ones(len(raw), np.float32))
+    stored, norms = (
+        normalised(raw) if collection.settings.space == "cosine" else (raw, np.ones(len(raw), np.float32))
+    )
     out.raw[mine], out.stored[mine], out.norms[mine] = raw, stored, norms
 
 
-def _fill_from_segment(collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, origin: str) -> None:
+def _fill_from_segment(
+    collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, origin: str
+) -> None:
     mine = np.flatnonzero(sources.origin[index] == origin)
     segment = segment_at(collection, origin)
     elements = sources.ref[index[mine]]
-    stored = segment.files.vectors(elements)
+    whole, lengths = segment.files.level0_whole, map_file(segment.files.path(LENGTH_FILE))
+    if isinstance(whole, Absent):
+        raise ValueError(whole.reason)
+    stored = np.ascontiguousarray(whole["vector"][elements])
     norms = np.ones(len(stored), np.float32)
-    if collection.settings.space == "cosine" and not isinstance(segment.files.lengths, Absent):
-        norms = np.asarray(segment.files.lengths)[elements].astype(np.float32)
+    if (
+        collection.settings.space == "cosine"
+        and not isinstance(lengths, Absent)
+        and lengths.size >= 4 * int(elements.max() + 1)
+    ):
+        norms = lengths[: lengths.size // 4 * 4].view("<f4")[elements].astype(np.float32)
     out.stored[mine], out.norms[mine], out.exact[mine] = stored, norms, True
     out.raw[mine] = stored * norms[:, None]
 
 
 def segment_at(collection: Collection, origin: str) -> VectorSegment:
     """The segment that `origin` of a Sources names."""
-    for segment in collection.store.unreferenced:
+    own = () if isinstance(collection.vector, Absent) else (collection.vector,)
+    for segment in (*own, *collection.store.unreferenced):
         if segment.relative == origin:
             return segment
     path = Path(origin)
@@ -238,7 +285,11 @@ def normalised(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def dimension_of(collection: Collection) -> int | None:
     """The dimension that the index was built with, else the one that SQLite records."""
     segment = collection.vector
-    if not isinstance(segment, Absent) and not isinstance(segment.files.geometry, Absent) and segment.state == "persisted":
+    if (
+        not isinstance(segment, Absent)
+        and not isinstance(segment.files.geometry, Absent)
+        and segment.state == "persisted"
+    ):
         return segment.files.geometry.dim
     return collection.dimension
 

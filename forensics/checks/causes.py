@@ -14,10 +14,10 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.places import records_of
-from forensics.checks.segment_header import elements_behind
 from forensics.model import Cause, Json
 from forensics.readers.id_map import IdMap
 from forensics.store import Collection
+from forensics.strays import elements_behind
 
 BLOCK = 0.9
 """The share of the missing that must lie at one end for them to be called the oldest or the newest."""
@@ -153,7 +153,7 @@ def _still_queued(collection: Collection, missing: np.ndarray, position: Positio
 
 def _older_index_flushed(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
     """X4: the newest are missing although the watermark says that they were flushed."""
-    behind = 0 if isinstance(collection.vector, Absent) else elements_behind(collection.vector)
+    behind = 0 if isinstance(collection.vector, Absent) else len(elements_behind(collection.vector))
     if position.name != "newest" and not behind:
         return
     given, watermark = _labels_given(collection), collection.vector_watermark

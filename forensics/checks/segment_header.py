@@ -105,20 +105,6 @@ def _labels_behind(files: HnswFiles, header: Header, wanted: int) -> np.ndarray:
     return raw[first * dtype.itemsize : last * dtype.itemsize].view(dtype)["label"].astype(np.int64)
 
 
-def elements_behind(segment: VectorSegment) -> int:
-    """How many elements stand behind the last counted one with labels that follow on the counter without a gap.
-
-    A newer flush left them, and an older index was flushed over it. Memory that was never used has no such labels.
-    """
-    header, id_map, files = segment.files.geometry, segment.id_map, segment.files
-    given = id_map.total_elements_added if isinstance(id_map, IdMap) else None
-    if isinstance(header, Absent) or given is None:
-        return 0
-    labels = _labels_behind(files, header, files.capacity_on_disk - files.elements)
-    follow = np.unique(labels[(labels > given) & (labels <= given + len(labels))])
-    return int(follow.size) if follow.size and int(follow[-1]) == given + follow.size else 0
-
-
 def _header_causes(segment: VectorSegment) -> tuple[Cause, ...]:
     text = None if isinstance(segment.files.header, Absent) else _count_too_high(segment)
     if text is None:

@@ -17,12 +17,12 @@ from forensics.checks.places import (
     summary_of,
 )
 from forensics.checks.registry import check, finding
-from forensics.checks.segment_header import elements_behind
 from forensics.model import Finding, Place, Remedy
 from forensics.readers.hnsw import FileFacts
 from forensics.readers.layout import LENGTH_FILE, LEVEL0_FILE, LINKS_FILE, expected_sizes
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
 from forensics.store import Collection
+from forensics.strays import elements_behind
 
 SLACK = 1 << 20
 """Bytes behind the last list that are a tail (CF311); more than this, and than the lists themselves, is bloat."""
@@ -189,7 +189,7 @@ def _is_bloat(walk: LinkWalk, size: int) -> bool:
 
 def _is_of_elements_behind(collection: Collection, walk: LinkWalk) -> bool:
     """The tail is the lists of the elements that a newer flush left behind the last counted one (CF501 names them)."""
-    behind = elements_behind(segment_of(collection))
+    behind = len(elements_behind(segment_of(collection)))
     further = walk_link_lists(walk.raw, walk.count + behind, walk.M) if behind else walk
     return further.problem is None and further.end == walk.raw.size
 

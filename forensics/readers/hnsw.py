@@ -135,6 +135,17 @@ class HnswFiles:
         return raw[: self.elements * dtype.itemsize].view(dtype)
 
     @cached_property
+    def level0_whole(self) -> np.ndarray | Absent:
+        """(capacity_on_disk,) records: those counted, and behind them what was reserved or left by a newer flush."""
+        if isinstance(self.geometry, Absent):
+            return NotAvailable(f"needs a sound header: {self.geometry.reason}")
+        raw = map_file(self.path(layout.LEVEL0_FILE))
+        if isinstance(raw, Absent):
+            return raw
+        dtype = layout.level0_dtype(self.geometry.dim, self.geometry.M)
+        return raw[: self.capacity_on_disk * dtype.itemsize].view(dtype)
+
+    @cached_property
     def summary(self) -> Level0Summary | Absent:
         """Labels, flags and link counts of every element, copied out of level 0 in one pass."""
         if isinstance(self.level0, Absent):

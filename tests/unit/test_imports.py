@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_verb", "absent", "attributes", "codes", "durable", "errors", "extents", "handles", "model", "outside"),
     ("readers",),
     ("graph", "records", "seal", "store"),
-    ("breakdown", "checks", "diff", "explaining", "sources"),
+    ("breakdown", "checks", "diff", "explaining", "sources", "strays"),
     ("case", "diagnosis"),
     ("repair",),  # planning; what writes has rows of its own below
     (
