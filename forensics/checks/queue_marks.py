@@ -1,0 +1,106 @@
+"""What the checks of watermarks share: the marks of a collection, as stored and as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forensics.absent import Absent
+from forensics.model import Place
+from forensics.readers.database import SeqId
+from forensics.readers.id_map import IdMap
+from forensics.readers.watermarks import (
+    IMPOSSIBLE,
+    decode_poisoned,
+    newest_record,
+    reach,
+    whole_numbers,
+)
+from forensics.store import Collection
+
+METADATA, VECTOR = "metadata", "vector"
+Expected = int | Mapping[str, int]
+"""A value, or the bounds between which it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """A watermark that no queue reached: as stored, and what it was or the bounds of that."""
+
+    stored: int
+    expected: Expected
+    decoded: bool
+
+
+def stored_marks(collection: Collection) -> dict[str, int]:
+    """scope → its watermark; of the vector segment the row, else that of the id map; only what there is."""
+    found: dict[str, int] = {}
+    rows = ((METADATA, collection.metadata_watermark), (VECTOR, collection.vector_watermark_row))
+    for scope, row in rows:
+        if isinstance(row, SeqId) and row.value is not None:
+            found[scope] = row.value
+    if isinstance(collection.vector_watermark_row, Absent) and isinstance(collection.id_map, IdMap):
+        in_map = collection.id_map.max_seq_id
+        found |= {} if in_map is None else {VECTOR: in_map}
+    return found
+
+
+def poisoned_marks(collection: Collection) -> dict[str, Poisoned]:
+    """scope → every watermark that the queue of this store cannot have given."""
+    top = reach(collection.database).top
+    marks = {scope: value for scope, value in stored_marks(collection).items() if value > top}
+    if not marks:
+        return {}
+    newest = newest_record(collection.database, collection.metadata_segment_id or "")
+    found = ((scope, _poisoned(collection, scope, value, top, newest)) for scope, value in marks.items())
+    return {scope: mark for scope, mark in found if mark is not None}
+
+
+def _poisoned(collection: Collection, scope: str, value: int, top: int, newest: int) -> Poisoned | None:
+    """None where the queue may have reached it before somebody emptied it (CF202)."""
+    lowest, highest = _bounds(collection, scope, top, newest)
+    digits = decode_poisoned(value)
+    numbers = [] if digits is None else whole_numbers(digits, lowest, highest)
+    if len(numbers) == 1:
+        return Poisoned(value, numbers[0], True)
+    if value < IMPOSSIBLE and (newest > top or not _queue_rows(collection)):
+        return None
+    return Poisoned(value, {"at_least": lowest, "at_most": highest}, False)
+
+
+def _bounds(collection: Collection, scope: str, top: int, newest: int) -> tuple[int, int]:
+    """Between what was surely applied and what the queue or the records reach."""
+    highest = max(top, newest)
+    if scope == METADATA:
+        return newest, highest
+    extent = collection.queue.extent()
+    lowest = 0 if isinstance(extent, Absent) or extent.lowest is None else extent.lowest
+    in_map = collection.id_map.max_seq_id if isinstance(collection.id_map, IdMap) else None
+    return min(highest, max(1, lowest - 1, in_map or 0)), highest
+
+
+def _queue_rows(collection: Collection) -> int:
+    extent = collection.queue.extent()
+    return 0 if isinstance(extent, Absent) else extent.rows
+
+
+def believable_marks(collection: Collection) -> dict[str, int]:
+    """scope → watermark, with decoded values for poisoned ones and without those that cannot be decoded."""
+    marks = stored_marks(collection)
+    for scope, mark in poisoned_marks(collection).items():
+        del marks[scope]
+        if isinstance(mark.expected, int):
+            marks[scope] = mark.expected
+    return marks
+
+
+def floor(collection: Collection) -> int | None:
+    """The lower of both watermarks: rows below it the engine purges. None where a segment has none."""
+    marks = believable_marks(collection)
+    return min(marks.values()) if len(marks) == 2 else None
+
+
+def mark_place(collection: Collection, scope: str) -> Place:
+    """The row of `max_seq_id` of one segment."""
+    segment = collection.metadata_segment_id if scope == METADATA else collection.vector_segment_id
+    return Place(file="chroma.sqlite3", rows=f"max_seq_id: segment_id = {segment}")

@@ -1,0 +1,319 @@
+"""Watermarks against the queue: behind it, ahead of it, poisoned, stale, or kept where 1.x does not look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forensics.absent import Absent
+from forensics.checks.places import examples, id_map_of, in_table
+from forensics.checks.queue_marks import (
+    VECTOR,
+    Poisoned,
+    believable_marks,
+    floor,
+    mark_place,
+    poisoned_marks,
+    stored_marks,
+)
+from forensics.checks.registry import check, finding
+from forensics.model import Cause, Finding, Remedy
+from forensics.readers.database import SeqId
+from forensics.readers.embeddings_queue import effects
+from forensics.readers.watermarks import newest_record, purges, reach, records_above
+from forensics.records import Records
+from forensics.store import Collection, VectorSegment
+
+
+@check("CF202")
+def queue_behind_watermark(collection: Collection) -> Iterator[Finding]:
+    """The next number that the queue gives is at or below a watermark."""
+    top = reach(collection.database).top
+    marks = believable_marks(collection)
+    behind = {scope: value for scope, value in marks.items() if value > top}
+    if not behind:
+        return
+    unseen = _unseen_writes(collection, behind)
+    yield finding(
+        "CF202",
+        collection,
+        count=max(behind.values()) - top,
+        unit="sequence numbers",
+        expected={"next_seq_id": f"above {max(marks.values())}"},
+        found={"next_seq_id": top + 1, "watermarks": marks, "unseen_writes": len(unseen)},
+        where=(
+            in_table("embeddings_queue", f"highest seq_id {top}"),
+            *(mark_place(collection, s) for s in behind),
+        ),
+        means=f"The next {max(behind.values()) - top} writes will be taken for applied already: "
+        f"they vanish without an error.{_unseen_text(len(unseen))}",
+        remedy=Remedy(action="put-queue-floor", safety="safe"),
+        causes=(
+            Cause(
+                name="the queue was emptied by hand",
+                confidence="likely",
+                evidence=f"Chroma keeps the row at the watermark; the queue ends at {top}, "
+                f"the watermark is {max(behind.values())}",
+            ),
+        ),
+        lists={"unseen_ids": unseen},
+    )
+
+
+def _unseen_text(unseen: int) -> str:
+    return f" {unseen} ids in the queue were lost from view in this way already." if unseen else ""
+
+
+def _unseen_writes(collection: Collection, behind: dict[str, int]) -> list[str]:
+    """Ids that the rows now in the queue would have made and that SQLite does not hold."""
+    queued, rows = collection.queue.rows(), collection.rows
+    if isinstance(queued, Absent) or isinstance(rows, Absent):
+        return []
+    known = set(rows.ids)
+    made = effects([row for row in queued if row.seq_id <= max(behind.values())], known.__contains__)
+    return [name for name, effect in made.items() if effect.exists and name not in known]
+
+
+@check("CF203")
+def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
+    """A watermark above all that this queue ever gave and that is not explained by its having been emptied."""
+    marks = poisoned_marks(collection)
+    if not marks:
+        return
+    decoded = all(mark.decoded for mark in marks.values())
+    yield finding(
+        "CF203",
+        collection,
+        count=len(marks),
+        unit="watermarks",
+        expected={scope: mark.expected for scope, mark in marks.items()},
+        found={scope: mark.stored for scope, mark in marks.items()},
+        where=tuple(mark_place(collection, scope) for scope in marks),
+        means=_poison_means(marks),
+        remedy=Remedy(action="restore-watermark", safety="safe"),
+        confidence="certain" if decoded else "likely",
+        causes=(_poison_cause(marks, decoded),),
+    )
+
+
+def _poison_means(marks: dict[str, Poisoned]) -> str:
+    if VECTOR in marks and len(marks) == 1:
+        return "No write reaches the index any more: new records are stored and no search finds them."
+    if VECTOR in marks:
+        return (
+            "Every write is taken for applied already: it returns without an error and is never seen again."
+        )
+    return "New writes reach the index but not SQLite: records without document and metadata."
+
+
+def _poison_cause(marks: dict[str, Poisoned], decoded: bool) -> Cause:
+    if decoded:
+        shown = "; ".join(f"{mark.stored} reads {mark.expected} in ASCII" for mark in marks.values())
+        return Cause(
+            name="max_seq_id was made an integer before metadb migration 5 ran on it",
+            confidence="certain",
+            evidence=f"the migration takes decimal digits for bytes: {shown}",
+        )
+    return Cause(
+        name="max_seq_id was edited",
+        confidence="likely",
+        evidence="the value is above every number in the queue and in embeddings",
+    )
+
+
+@check("CF204", needs=("records",))
+def watermark_ahead(collection: Collection) -> Iterator[Finding]:
+    """The newest rows of the queue are at or below a watermark and were never applied to its segment."""
+    skipped = {scope: rows for scope in stored_marks(collection) if (rows := _passed_over(collection, scope))}
+    marks = believable_marks(collection)
+    if not skipped:
+        return
+    ids = sorted({name for rows in skipped.values() for name in rows})
+    yield finding(
+        "CF204",
+        collection,
+        count=len(ids),
+        unit="records",
+        expected={scope: min(rows.values()) - 1 for scope, rows in skipped.items()},
+        found={scope: marks[scope] for scope in skipped},
+        where=tuple(mark_place(collection, scope) for scope in skipped),
+        means=f"{len(ids)} acknowledged writes are in the queue and were passed over: they are never "
+        "applied, and the next purge deletes them.",
+        remedy=Remedy(action="restore-watermark", safety="safe"),
+        lists={"ids": ids},
+    )
+
+
+def _passed_over(collection: Collection, scope: str) -> dict[str, int]:
+    """id → seq_id of rows up to the watermark, newer than all that was applied, whose id is not there."""
+    mark = believable_marks(collection).get(scope)
+    rows, records = collection.rows, collection.records
+    if mark is None or isinstance(rows, Absent) or isinstance(records, Absent):
+        return {}
+    vector = scope == VECTOR
+    if vector and (_is_uninitialised(collection) or not records.missing.any()):
+        return {}
+    lacking = set(records.ids(records.missing)) if vector else None
+    found = _brought(collection, mark, lacking, vector)
+    if not vector and found:
+        known = set(rows.ids)
+        found = {name: seq for name, seq in found.items() if name not in known}
+    return found if found and min(found.values()) > _applied(collection, found, vector) else {}
+
+
+def _is_uninitialised(collection: Collection) -> bool:
+    return not isinstance(collection.vector, VectorSegment) or collection.vector.is_uninitialised
+
+
+def _brought(collection: Collection, mark: int, only: set[str] | None, vector: bool) -> dict[str, int]:
+    """id → seq_id of its last row up to the mark, where that row makes or keeps it (with a vector, if asked)."""
+    sql = (
+        "SELECT id, operation, seq_id, vector IS NOT NULL FROM embeddings_queue"
+        " WHERE topic = ? AND seq_id <= ? ORDER BY seq_id"
+    )
+    found = collection.database.rows(sql, (collection.queue.topic, mark))
+    if isinstance(found, Absent):
+        return {}
+    last = {row[0]: row for row in found if only is None or row[0] in only}
+    kinds = (0, 2)  # an add or an upsert makes its id; an update alone proves nothing
+    return {name: row[2] for name, row in last.items() if row[1] in kinds and (row[3] or not vector)}
+
+
+def _applied(collection: Collection, lacking: dict[str, int], vector: bool) -> int:
+    """The highest seq_id that was surely applied to the segment."""
+    segment = collection.metadata_segment_id or ""
+    if not vector:
+        return newest_record(collection.database, segment)
+    newest = records_above(collection.database, segment, min(lacking.values()))
+    mapped = id_map_of(collection).id_to_label
+    if isinstance(newest, Absent):
+        return 0
+    made = _made_by_add(collection, min(lacking.values()))
+    return max((seq for name, seq in made.items() if name in mapped and name not in lacking), default=0)
+
+
+def _made_by_add(collection: Collection, above: int) -> dict[str, int]:
+    """id → seq_id of the `add` rows above a number: what they name was not there before."""
+    sql = "SELECT id, seq_id FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND operation = 0"
+    mark = believable_marks(collection).get(VECTOR, 0)
+    found = collection.database.rows(sql + " AND seq_id <= ?", (collection.queue.topic, above, mark))
+    return {} if isinstance(found, Absent) else dict(found)  # pyright: ignore[reportArgumentType]
+
+
+@check("CF205", needs=("rows",))
+def watermark_stale(collection: Collection) -> Iterator[Finding]:
+    """The index is gone, its watermark is not, and purging is on: the next open deletes what it replays."""
+    row, low = collection.vector_watermark_row, floor(collection)
+    if not _is_uninitialised(collection) or not isinstance(row, SeqId) or low is None:
+        return
+    if purges(collection.database) is not True:
+        return
+    ids = _only_in_queue(collection, low)
+    if not ids:
+        return
+    yield finding(
+        "CF205",
+        collection,
+        count=len(ids),
+        unit="records",
+        expected={"max_seq_id": None, "because": "the segment has no usable id map"},
+        found={"max_seq_id": row.value, "automatically_purge": True, "purged_below": low},
+        where=(
+            mark_place(collection, VECTOR),
+            in_table("embeddings_queue", f"{len(ids)} ids in rows below {low}"),
+        ),
+        means=f"Do not open this store with Chroma: its first read deletes the queue rows below {low}, "
+        f"the only copy of {len(ids)} vectors.",
+        remedy=Remedy(action="rebuild-segment", safety="safe"),
+        causes=(
+            Cause(
+                name="the segment directory or its id map was removed after it had been persisted",
+                confidence="certain",
+                evidence=f"max_seq_id says that it was persisted up to {row.value}",
+            ),
+        ),
+        lists={"ids": ids},
+    )
+
+
+def _only_in_queue(collection: Collection, low: int) -> list[str]:
+    """Records whose newest vector is in a queue row below `low`."""
+    queued, rows = collection.queue.rows(), collection.rows
+    if isinstance(queued, Absent) or isinstance(rows, Absent):
+        return []
+    left = effects(queued, lambda _: False)
+    known = set(rows.ids)
+    return [
+        name
+        for name, effect in left.items()
+        if effect.exists and effect.vector_seq is not None and effect.vector_seq < low and name in known
+    ]
+
+
+@check("CF206", needs=("id_map",))
+def watermark_legacy(collection: Collection) -> Iterator[Finding]:
+    """The id map holds the watermark of the vector segment, no row does, and 1.x has migrated the store."""
+    in_map = id_map_of(collection).max_seq_id
+    has_row = isinstance(collection.vector_watermark_row, SeqId)
+    if not collection.store.is_modern or in_map is None or has_row:
+        return
+    replayed = _rows_up_to(collection, in_map)
+    yield finding(
+        "CF206",
+        collection,
+        count=1,
+        unit="watermarks",
+        expected={"max_seq_id": in_map},
+        found={"max_seq_id": None, "id_map": in_map, "replayed": replayed},
+        where=(mark_place(collection, VECTOR),),
+        means=f"1.x does not look into the id map: at every open it replays {replayed} rows that the index "
+        "has applied already, which has crashed clients.",
+        remedy=Remedy(action="insert-watermark", safety="safe"),
+        causes=(
+            Cause(
+                name="a store of 0.4 or 0.5 was opened with 1.x and not flushed since",
+                confidence="likely",
+                evidence="only these releases keep the number in index_metadata.pickle",
+            ),
+        ),
+    )
+
+
+def _rows_up_to(collection: Collection, mark: int) -> int:
+    sql = "SELECT count(*) FROM embeddings_queue WHERE topic = ? AND seq_id <= ?"
+    found = collection.database.rows(sql, (collection.queue.topic, mark))
+    return 0 if isinstance(found, Absent) else int(found[0][0])
+
+
+@check("CF212", needs=("id_map", "records"))
+def purged_unapplied(collection: Collection) -> Iterator[Finding]:
+    """Records changed after the vector watermark whose rows are gone from the queue, and that the index lacks."""
+    records = collection.records
+    if not isinstance(records, Records) or _is_uninitialised(collection) or not records.missing.any():
+        return
+    mark = collection.vector_watermark
+    newer = records_above(collection.database, collection.metadata_segment_id or "", mark)
+    if isinstance(newer, Absent):
+        return
+    queued = collection.pending
+    lost = [name for name in records.ids(records.missing) if name in newer and name not in queued]
+    if not lost:
+        return
+    yield finding(
+        "CF212",
+        collection,
+        count=len(lost),
+        unit="records",
+        expected=f"a queue row for every record changed after {mark}",
+        found={"watermark": mark, "newest": max(newer[name] for name in lost), "examples": examples(lost)},
+        where=(in_table("embeddings_queue", f"no rows of {len(lost)} ids above {mark}"),),
+        means=f"The vectors of {len(lost)} records were deleted from the queue before the index had them.",
+        remedy=Remedy(action="add-missing-vectors", safety="lossy", loses=len(lost)),
+        causes=(
+            Cause(
+                name="the purge of 0.5.7 to 0.5.12 with several collections",
+                confidence="likely" if len(collection.store.collections) > 1 else "possible",
+                evidence="it used the progress of one collection for the rows of another",
+            ),
+        ),
+        lists={"ids": lost},
+    )
