@@ -12,7 +12,7 @@ from forensics.absent import Absent
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
-from forensics.repair.proposals import STRUCTURAL, Proposal, merged
+from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
@@ -35,14 +35,14 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     findings = [found for found in diagnosis.findings if _wanted(found.code, options)]
     sites = make_sites(store, findings, options)
     blocked = {found.code for found in diagnosis.findings} & UNREADABLE
-    proposals = [] if blocked else merged(_without_conflicts(_proposals(store, findings, sites, options)))
+    proposals = [] if blocked else _composed(_proposals(store, findings, sites, options), options)
     approved = [item for item in proposals if item.action.approved]
     promised, remaining = _outlook(diagnosis.findings, proposals)
     return Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
         actions=tuple(item.action for item in proposals),
-        effects=tuple(effect_of(site, [i.action for i in approved]) for site in sites.values()),
+        effects=tuple(_effects(store, sites, [item.action for item in approved])),
         promised=promised,
         remaining=remaining,
         losses=tuple(loss for site in sites.values() for loss in _losses(site)),
@@ -81,6 +81,32 @@ def _proposals(
         yield from record_proposals(site, site.codes)
 
 
+def _composed(proposals: Iterable[Proposal], options: RepairOptions) -> list[Proposal]:
+    """Joined, without conflicts, in order; whatever changes a graph is followed by a search of every vector by itself."""
+    listed = merged(_without_conflicts(proposals))
+    changed: dict[str, set[str]] = defaultdict(set)
+    for item in listed:
+        if item.action.kind in GRAPH and item.action.approved and item.action.collection is not None:
+            changed[item.action.collection].update(item.action.codes)
+    title = "Search every vector by itself, and link again what does not find itself"
+    checks = [
+        propose("relink-elements", name, codes, title, options, heals=()) for name, codes in changed.items()
+    ]
+    return merged([*listed, *checks])
+
+
+def _effects(store: Store, sites: Mapping[str, Site], approved: list[Action]) -> Iterable[Effect]:
+    """The effect on every collection of the store, touched or not."""
+    for collection in store.collections:
+        site = sites.get(collection.name)
+        if site is not None:
+            yield effect_of(site, approved)
+        else:
+            before, records = reachable(collection), collection.records
+            lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
+            yield Effect(collection=collection.name, before=before, after=before, lost=lost)
+
+
 def _without_conflicts(proposals: Iterable[Proposal]) -> list[Proposal]:
     """Without what a new segment of the same collection makes unnecessary."""
     listed = list(proposals)
@@ -102,6 +128,8 @@ def _outlook(
     gone: dict[str, bool] = {}
     above: set[str] = set()
     for found in findings:
+        if found.code.startswith("CF9"):
+            continue  # of the tool, not of the store
         gone[found.code] = gone.get(found.code, True) and _is_healed(found, listed)
         if found.severity != "note":
             above.add(found.code)
@@ -121,7 +149,9 @@ def effect_of(site: Site, approved: Iterable[Action]) -> Effect:
     before = reachable(site.collection)
     holdings = site.holdings
     if holdings is None or not kinds:
-        return Effect(collection=site.collection.name, before=before, after=before, lost=_lost_now(site))
+        records = site.collection.records
+        lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
+        return Effect(collection=site.collection.name, before=before, after=before, lost=lost)
     counts = holdings.counts()
     embedded = counts.get(EMBED, 0) if kinds & {"add-missing-vectors", "rebuild-segment"} else 0
     after = _after(site, kinds)
@@ -167,10 +197,6 @@ def reachable(collection: Collection) -> int | None:
     if isinstance(records, Absent):
         return None
     return int(np.count_nonzero(records.indexed | records.pending))
-
-
-def _lost_now(site: Site) -> int:
-    return 0 if site.holdings is None or not site.codes & INDEX else int(site.holdings.mask(LOST).sum())
 
 
 def _losses(site: Site) -> Iterable[dict[str, object]]:

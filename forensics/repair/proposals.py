@@ -54,6 +54,20 @@ STRUCTURAL = frozenset(ORDER[ORDER.index("rebuild-header") : ORDER.index("relink
 """What `rebuild-segment` makes unnecessary."""
 
 
+GRAPH = frozenset(
+    {
+        "rebuild-segment",
+        "drop-phantom-elements",
+        "drop-bad-neighbours",
+        "clear-deleted-flags",
+        "replace-vectors",
+        "add-missing-vectors",
+        "relink-elements",
+    }
+)
+"""After these every vector of the index has to find itself again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """An action and the codes that are gone after it, in its collection."""

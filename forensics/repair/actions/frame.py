@@ -1,0 +1,219 @@
+"""Header, link lists, lengths and sizes: the frame that the elements of level 0 stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.errors import Refused
+from forensics.model import Json
+from forensics.readers import layout
+from forensics.readers.hnsw import HnswFiles, Level0Summary
+from forensics.readers.link_walk import LinkWalk
+from forensics.repair.actions.work import Work
+from forensics.repair.site import Site
+from forensics.sources import QUEUE, fetch, find_sources
+from forensics.store import VectorSegment
+from forensics.writers import segment_files
+from forensics.writers.atomic import replacing
+from forensics.writers.draft_maps import level0_for_writing, well_connected
+from forensics.writers.link_surgery import drop_bad_neighbours as drop_bad
+from forensics.writers.relink import relink
+
+Report = dict[str, Json]
+
+
+def framed(site: Site) -> tuple[VectorSegment, HnswFiles, layout.Header, Level0Summary]:
+    """Segment, files, header and level 0 of a collection that has them. Raises Refused where it has not."""
+    if site.segment is None or site.files is None or site.header is None or site.summary is None:
+        raise Refused(f"the index of {site.collection.name} has no level 0 that can be read.")
+    return site.segment, site.files, site.header, site.summary
+
+
+def settled(header: layout.Header, summary: Level0Summary, walk: LinkWalk | Absent) -> layout.Header:
+    """The header with maxlevel and enterpoint that the lists and the live elements allow; kept where they are right."""
+    levels = (
+        walk.levels
+        if not isinstance(walk, Absent) and walk.problem is None
+        else np.zeros(len(summary.labels), np.uint8)
+    )
+    top = int(levels.max(initial=0))
+    entry = header.enterpoint
+    if header.maxlevel != top or entry >= len(levels) or levels[entry] != top:
+        entry = well_connected(summary, np.flatnonzero(levels == top))
+    empty = len(levels) == 0
+    return replace(
+        header, maxlevel=-1 if empty else top, enterpoint=layout.EMPTY_ENTERPOINT if empty else entry
+    )
+
+
+def rebuild_header(work: Work) -> Report:
+    """header.bin describes what level 0 holds; its capacity is never below the records."""
+    site = work.site()
+    segment, files, header, summary = framed(site)
+    records = 0 if site.records is None else len(site.records)
+    roomy = replace(header, max_elements=max(header.max_elements, header.cur_element_count, records))
+    segment_files.write_header(work.place(segment, layout.HEADER_FILE), settled(roomy, summary, files.links))
+    return {"elements": header.cur_element_count, "max_elements": roomy.max_elements}
+
+
+def rewrite_link_lists(work: Work) -> Report:
+    """link_lists.bin holds the valid lists, zeros for elements behind a break, no tail and no hole."""
+    site = work.site()
+    segment, files, header, summary = framed(site)
+    walk = files.links
+    empty = np.empty(0, dtype=np.uint8)
+    raw, end, walked = (empty, 0, 0) if isinstance(walk, Absent) else (walk.raw, walk.end, walk.walked)
+    with replacing(work.place(segment, layout.LINKS_FILE)) as handle:
+        for start in range(0, end, 1 << 24):
+            handle.write(raw[start : min(start + (1 << 24), end)].tobytes())
+        handle.write(bytes(4 * (header.cur_element_count - walked)))
+    levels = np.zeros(header.cur_element_count, dtype=np.uint8)
+    if not isinstance(walk, Absent):
+        levels[:walked] = walk.levels
+    whole = LinkWalk(
+        raw, header.M, header.cur_element_count, levels, *([np.empty(0, np.int64)] * 2), end, None
+    )
+    new = settled(header, summary, whole)
+    if new != header or not isinstance(files.header, layout.Header) or segment.files.header != new:
+        segment_files.write_header(work.place(segment, layout.HEADER_FILE), new)
+    return {"kept_bytes": end, "flattened": header.cur_element_count - walked}
+
+
+def restore_lengths(work: Work) -> Report:
+    """length.bin has one float per element: what it held, else the norm of the queued vector, else 1."""
+    site = work.site()
+    segment, files, header, summary = framed(site)
+    lengths = np.ones(header.cur_element_count, dtype=np.float32)
+    known = np.zeros(0, np.float32) if isinstance(files.lengths, Absent) else np.asarray(files.lengths)
+    lengths[: len(known)] = known
+    unknown = np.ones(len(lengths), dtype=bool)
+    unknown[: len(known)] = (
+        ~(np.isfinite(known) & (known > 0)) if site.collection.settings.space == "cosine" else False
+    )
+    lengths[unknown] = 1.0
+    found = (
+        _norms_from_queue(site, summary, unknown, lengths)
+        if site.collection.settings.space == "cosine"
+        else 0
+    )
+    segment_files.write_lengths(work.place(segment, layout.LENGTH_FILE), lengths)
+    return {"unknown": int(unknown.sum()), "from_queue": found}
+
+
+def _norms_from_queue(site: Site, summary: Level0Summary, unknown: np.ndarray, lengths: np.ndarray) -> int:
+    """Fills the norms of elements whose record's vector is still queued; returns how many."""
+    records = site.records
+    if records is None:
+        return 0
+    lost = np.flatnonzero(records.indexed & unknown[np.maximum(records.elements, 0)])
+    sources = find_sources(site.collection, [records.rows.ids[i] for i in lost.tolist()])
+    queued = np.flatnonzero(sources.kind == QUEUE)
+    if queued.size:
+        lengths[records.elements[lost[queued]]] = fetch(site.collection, sources, queued).norms
+    return len(queued)
+
+
+def cut_trailing_bytes(work: Work) -> Report:
+    """No file has bytes after its last element; what is cut off goes to the case."""
+    site = work.site()
+    segment, files, header, _ = framed(site)
+    links = files.links
+    wanted = {layout.LEVEL0_FILE: header.cur_element_count * header.size_data_per_element}
+    wanted[layout.LENGTH_FILE] = 4 * header.cur_element_count
+    if not isinstance(links, Absent) and links.problem is None:
+        wanted[layout.LINKS_FILE] = links.end
+    cut: Report = {}
+    for name, size in wanted.items():
+        facts = segment.facts[name]
+        if not isinstance(facts, Absent) and facts.size > size:
+            cut[name] = facts.size - size
+            _keep_tail(work, segment, name, size)
+            with open(work.draft.copy_in(f"{segment.relative}/{name}"), "r+b") as handle:
+                handle.truncate(size)
+    return cut
+
+
+def _keep_tail(work: Work, segment: VectorSegment, name: str, size: int) -> None:
+    with (
+        open(segment.path(name), "rb") as source,
+        open(work.evidence(f"tail-{name}", ".bin"), "wb") as target,
+    ):
+        source.seek(size)
+        while part := source.read(1 << 20):
+            target.write(part)
+
+
+def drop_phantom_elements(work: Work) -> Report:
+    """Elements without identity are gone: cut off where they are the last, else named, flagged and left alone."""
+    site = work.site()
+    segment, _, header, summary = framed(site)
+    count = header.cur_element_count
+    inner = np.setdiff1d(np.arange(count), site.phantoms)
+    keep = int(inner[-1]) + 1 if inner.size else 0
+    middle = site.phantoms[site.phantoms < keep]
+    if keep < count:
+        short = replace(header, cur_element_count=keep)
+        cut = Level0Summary(summary.labels[:keep], summary.deleted[:keep], summary.counts[:keep])
+        segment_files.write_header(
+            work.place(segment, layout.HEADER_FILE), settled(short, cut, Absent("not walked yet"))
+        )
+    if middle.size:
+        retire(work, site, middle, fresh=True)
+    return {"cut": count - keep, "retired": len(middle)}
+
+
+def retire(work: Work, site: Site, elements: np.ndarray, *, fresh: bool) -> int:
+    """These elements are flagged deleted; with `fresh` each has a label of its own that no other has.
+
+    Returns the highest label given. The counter of the id map has to follow it.
+    """
+    segment, _, header, summary = framed(site)
+    directory = work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE)
+    first = next_label(site)
+    with level0_for_writing(directory) as level0:
+        level0["flags"][elements] |= layout.DELETED_FLAG
+        if fresh:
+            level0["label"][elements] = np.arange(first, first + len(elements), dtype=np.uint64)
+    last = first + len(elements) - 1 if fresh else first - 1
+    if fresh and not isinstance(site.id_map, Absent):
+        work.save_map(
+            site, replace(site.id_map, total_elements_added=max(last, site.id_map.total_elements_added or 0))
+        )
+    return last
+
+
+def next_label(site: Site) -> int:
+    """A label above every one that was given, or that an element which stays carries."""
+    summary = site.summary
+    held = 0
+    if summary is not None and len(summary.labels):
+        real = np.setdiff1d(np.arange(len(summary.labels)), site.phantoms)
+        held = int(summary.labels[real].max(initial=0))
+    return max(held, site.highest_label or 0) + 1
+
+
+def drop_bad_neighbours(work: Work) -> Report:
+    """No list names a neighbour that it may not; elements that lost links have new ones."""
+    site = work.site()
+    segment, *_ = framed(site)
+    directory = work.changeable(
+        segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE, layout.LENGTH_FILE
+    )
+    changed = drop_bad(directory)
+    linked = relink(directory, changed, site.collection.settings.space) if changed.size else changed
+    segment_files.settle_entry(directory)
+    return {"cleaned": len(changed), "relinked": len(linked)}
+
+
+FRAME: dict[str, Callable[[Work], Report]] = {
+    "rebuild-header": rebuild_header,
+    "rewrite-link-lists": rewrite_link_lists,
+    "restore-lengths": restore_lengths,
+    "cut-trailing-bytes": cut_trailing_bytes,
+    "drop-phantom-elements": drop_phantom_elements,
+    "drop-bad-neighbours": drop_bad_neighbours,
+}

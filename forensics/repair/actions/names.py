@@ -1,0 +1,152 @@
+"""The id map and the deleted flags: which id has which element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.errors import Refused
+from forensics.model import Json
+from forensics.readers import layout
+from forensics.readers.id_map import IdMap
+from forensics.repair.actions.frame import Report, framed, next_label, retire
+from forensics.repair.actions.work import Work, new_map, with_ids
+from forensics.repair.site import FLAGGED, Site
+from forensics.writers.segment_files import set_deleted
+
+
+def rebuild_id_map(work: Work) -> Report:
+    """Every proved pair is in the id map, beside what it held before; the counter is above every label."""
+    site = work.site()
+    _, _, _, summary = framed(site)
+    proof = site.proof
+    if proof is None or not proof.proved.any():
+        raise Refused(f"of no vector of {site.collection.name} it can be proved whose it is.")
+    taken = np.flatnonzero(proof.proved)
+    labels = summary.labels[proof.element[taken]].astype(np.int64)
+    pairs = {proof.ids[i]: label for i, label in zip(taken.tolist(), labels.tolist(), strict=True)}
+    mapping = {**site.mapping, **pairs}
+    work.save_map(site, _saved(site, mapping))
+    work.keep_provenance(_rows(proof.ids, taken, labels, proof.how, proof.element))
+    return {"proved": len(pairs), "refused": int((~proof.proved).sum()), "reason": proof.refused}
+
+
+def _saved(site: Site, mapping: dict[str, int]) -> IdMap:
+    total = next_label(site) - 1
+    if isinstance(site.id_map, IdMap):
+        return with_ids(site.id_map, mapping, max(total, site.id_map.total_elements_added or 0))
+    return new_map(site, mapping, total, _applied_up_to(site, mapping))
+
+
+def _applied_up_to(site: Site, mapping: Mapping[str, int]) -> int:
+    """For 0.4 and 0.5, whose watermark is lost with the map: the row before the first that the index lacks."""
+    rows = site.collection.queue.rows()
+    listed = [] if isinstance(rows, Absent) else rows
+    first = next((row.seq_id for row in listed if row.vector_bytes and row.id not in mapping), None)
+    last = listed[-1].seq_id if listed else 1
+    return max(1, first - 1 if first is not None else last)
+
+
+def _rows(
+    ids: Sequence[str], taken: np.ndarray, labels: np.ndarray, how: np.ndarray, element: np.ndarray
+) -> Iterator[tuple[object, ...]]:
+    for position, label in zip(taken.tolist(), labels.tolist(), strict=True):
+        yield ids[position], label, "level 0", "", int(element[position]), True, True, how[position]
+
+
+def mend_id_map(work: Work) -> Report:
+    """Both halves are each other's inverse, every label is held by level 0, the counter is the highest label given."""
+    site = work.site()
+    _, _, _, summary = framed(site)
+    id_map = site.id_map
+    if not isinstance(id_map, IdMap):
+        raise Refused("there is no id map to mend; it must be rebuilt.")
+    held = set(summary.labels[site.named_elements | summary.deleted].astype(np.int64).tolist())
+    mapping = {name: label for name, label in site.mapping.items() if label in held}
+    dropped = [(name, label) for name, label in id_map.id_to_label.items() if name not in mapping]
+    total = max(int(summary.labels[summary.labels < 2**62].max(initial=0)), max(mapping.values(), default=0))
+    work.save_map(site, with_ids(id_map, mapping, total))
+    if dropped:
+        work.keep_rows("dropped-from-id-map", ("id", "label"), dropped)
+    return {"ids": len(mapping), "dropped": len(dropped), "counter": total}
+
+
+def clear_deleted_flags(work: Work) -> Report:
+    """No element whose record lives is flagged deleted."""
+    site = work.site()
+    segment, *_ = framed(site)
+    if site.holdings is None or site.records is None:
+        raise Refused("SQLite cannot be read, so nobody knows which records live.")
+    elements = site.records.elements[site.holdings.mask(FLAGGED)]
+    directory = work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE)
+    changed = set_deleted(directory, elements, False)
+    labels = site.records.labels[site.holdings.mask(FLAGGED)]
+    ids = site.holdings.named(FLAGGED)
+    work.keep_provenance(
+        (name, int(label), "level 0", "", int(element), True, True, "its own label, flagged deleted")
+        for name, label, element in zip(ids, labels, elements, strict=True)
+    )
+    return {"cleared": changed}
+
+
+def quarantine_ghosts(work: Work) -> Report:
+    """No id without a record is in the map, its element is flagged deleted, its vector is in the case."""
+    site = work.site()
+    segment, _, _, summary = framed(site)
+    if site.records is None or not isinstance(site.id_map, IdMap):
+        raise Refused("without SQLite and the id map nobody knows which ids have no record.")
+    ghosts = [name for name in site.records.ghosts if name in site.mapping]
+    elements = element_of(summary.labels, [site.mapping[name] for name in ghosts])
+    work.keep_records("quarantined", _with_vectors(site, ghosts, elements, "ghost"))
+    mapping = {name: label for name, label in site.mapping.items() if name not in set(ghosts)}
+    there = elements[elements >= 0]
+    set_deleted(work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE), there, True)
+    work.save_map(site, with_ids(site.id_map, mapping, site.id_map.total_elements_added or 0))
+    return {"quarantined": len(ghosts)}
+
+
+def element_of(labels: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    """(k,) internal ids of these labels, -1 where level 0 has none."""
+    place = {int(label): element for element, label in enumerate(labels.tolist())}
+    return np.array([place.get(label, -1) for label in wanted], dtype=np.int64)
+
+
+def _with_vectors(
+    site: Site, ids: Sequence[str], elements: np.ndarray, kind: str
+) -> Iterator[dict[str, Json]]:
+    """One JSON record per id, with the vector as the user gave it and as it is stored."""
+    for name, element in zip(ids, elements.tolist(), strict=True):
+        vector = site.raw_vectors(np.array([element]))[0].tolist() if element >= 0 else None
+        yield {
+            "kind": kind,
+            "collection": site.collection.name,
+            "id": name,
+            "element": element,
+            "vector": vector,
+        }
+
+
+def retire_elements(work: Work) -> Report:
+    """Elements that no record claims are flagged deleted, so that no search returns them; their vectors are in the case."""
+    site = work.site()
+    _, _, _, summary = framed(site)
+    nameless, doubles = site.nameless, site.duplicates
+    lone = np.concatenate([nameless, doubles])
+    labels = [str(label) for label in summary.labels[lone].tolist()]
+    work.keep_records("quarantined", _with_vectors(site, labels, lone, "element without an id"))
+    if nameless.size:
+        retire(work, site, nameless, fresh=False)
+    if doubles.size:
+        retire(work, site, doubles, fresh=True)
+    return {"nameless": len(nameless), "duplicates": len(doubles)}
+
+
+NAMES: dict[str, Callable[[Work], Report]] = {
+    "rebuild-id-map": rebuild_id_map,
+    "mend-id-map": mend_id_map,
+    "clear-deleted-flags": clear_deleted_flags,
+    "quarantine-ghosts": quarantine_ghosts,
+    "retire-elements": retire_elements,
+}

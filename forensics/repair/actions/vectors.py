@@ -1,0 +1,284 @@
+"""Vectors that the index lacks: added to it, or an index built again from all that there are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.engine import make_searchable, native_add, native_build
+from forensics.errors import MissingPackage, Refused
+from forensics.readers import layout
+from forensics.readers.id_map import IdMap
+from forensics.repair.actions.frame import Report, framed, next_label
+from forensics.repair.actions.marks import set_watermark
+from forensics.repair.actions.names import element_of
+from forensics.repair.actions.work import Work, digests, new_map, with_ids
+from forensics.repair.site import EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, Site
+from forensics.sources import QUEUE, documents, fetch, find_sources
+from forensics.writers.draft_maps import file_for_writing, level0_for_writing
+from forensics.writers.relink import relink
+
+SPARE = 1.1
+"""Capacity of a touched index, as a multiple of its records."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """k records that are to get an element: raw (k, dim) as the user gave them; stored and norms where exact.
+
+    exact (k,) bool: `stored` is copied from another level 0 and must stand in the index bit for bit.
+    """
+
+    ids: list[str]
+    raw: np.ndarray
+    stored: np.ndarray
+    norms: np.ndarray
+    exact: np.ndarray
+    origin: list[tuple[str, str, int, bool, str]]
+
+    @classmethod
+    def empty(cls, count: int, dim: int) -> Batch:
+        floats = np.empty((count, dim), dtype=np.float32)
+        return cls([], floats, floats.copy(), np.ones(count, np.float32), np.zeros(count, bool), [])
+
+    def rows(self, labels: np.ndarray) -> Iterator[tuple[object, ...]]:
+        """The provenance of each record."""
+        for name, label, exact, (kind, place, ref, current, proof) in zip(
+            self.ids, labels.tolist(), self.exact.tolist(), self.origin, strict=True
+        ):
+            yield name, label, kind, place, ref, exact, current, proof
+
+
+def gather(site: Site, positions: np.ndarray) -> Batch:
+    """The vectors of the records at these positions of `site.holdings`, from where the holdings say."""
+    holdings, dim = site.holdings, site.dim
+    if holdings is None or dim is None:
+        raise Refused("the records or their dimension cannot be read.")
+    batch = Batch.empty(len(positions), dim)
+    batch.ids = [holdings.ids[i] for i in positions.tolist()]
+    batch.origin = [("", "", -1, True, "")] * len(positions)
+    state = holdings.state[positions]
+    _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED))))
+    _from_elsewhere(site, batch, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
+    _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
+    if not np.isfinite(batch.raw).all():
+        raise Refused("a vector that should be added has components that are not finite numbers.")
+    return batch
+
+
+def _from_level0(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarray) -> None:
+    if not mine.size or site.files is None or site.records is None or site.summary is None:
+        return
+    elements = site.records.elements[positions[mine]].copy()
+    if site.proof is not None:
+        proved = {name: int(e) for name, e in zip(site.proof.ids, site.proof.element, strict=True) if e >= 0}
+        elements = np.array(
+            [proved.get(batch.ids[i], e) for i, e in zip(mine.tolist(), elements.tolist(), strict=True)]
+        )
+    batch.stored[mine], batch.raw[mine] = site.files.vectors(elements), site.raw_vectors(elements)
+    batch.exact[mine] = True
+    lengths = site.files.lengths
+    if not isinstance(lengths, Absent) and site.collection.settings.space == "cosine":
+        batch.norms[mine] = lengths[elements]
+    for at, element in zip(mine.tolist(), elements.tolist(), strict=True):
+        batch.origin[at] = ("level 0", "", element, True, "")
+
+
+def _from_elsewhere(site: Site, batch: Batch, mine: np.ndarray) -> None:
+    if not mine.size:
+        return
+    sources = find_sources(site.collection, [batch.ids[i] for i in mine.tolist()], also=site.also)
+    if not sources.found.all():
+        raise Refused(
+            f"{int((~sources.found).sum())} vectors that the plan counted on are not there any more."
+        )
+    found = fetch(site.collection, sources, np.arange(len(mine)))
+    batch.raw[mine], batch.stored[mine] = found.raw, found.stored
+    batch.norms[mine], batch.exact[mine] = found.norms, found.exact
+    for at, kind, origin, ref, current in zip(
+        mine.tolist(),
+        sources.kind,
+        sources.origin,
+        sources.ref.tolist(),
+        sources.current.tolist(),
+        strict=True,
+    ):
+        batch.origin[at] = (kind, origin, ref, current, "seq_id" if kind == QUEUE else "element")
+
+
+def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> None:
+    if not mine.size:
+        return
+    if site.embedder is None:
+        raise Refused("the plan embeds documents again, but no embedder is named.")
+    texts = documents(site.collection, [batch.ids[i] for i in mine.tolist()])
+    batch.raw[mine] = site.embedder([text or "" for text in texts], dim)
+    for at in mine.tolist():
+        batch.origin[at] = (
+            "embedded again",
+            site.embedder.name,
+            -1,
+            True,
+            site.trial.reason if site.trial else "",
+        )
+
+
+def capacity(work: Work, site: Site) -> int:
+    """What the index can hold afterwards: as chosen, else ten per cent more than there are records; never below them."""
+    records = 0 if site.records is None else len(site.records)
+    held = 0 if site.header is None else site.header.cur_element_count
+    return max(work.options.max_elements or int(SPARE * records), records, held)
+
+
+def add_missing_vectors(work: Work) -> Report:
+    """Every record whose vector exists, or can be embedded again, is in the index, under a label never given before."""
+    site = work.site()
+    segment, _, header, _ = framed(site)
+    if site.holdings is None or not isinstance(site.id_map, IdMap):
+        raise Refused("vectors are added only where ids and id map can be read.")
+    positions = np.flatnonzero(site.holdings.mask(SOURCE, EMBED))
+    if not positions.size:
+        return {"added": 0}
+    batch = gather(site, positions)
+    first = next_label(site)
+    labels = np.arange(first, first + len(positions), dtype=np.int64)
+    directory = work.whole(segment)
+    work.tell(f"adding {len(positions)} vectors", 0.3)
+    space = site.collection.settings.space
+    added = native_add(directory, space, header.dim, batch.raw, labels, capacity(work, site))
+    patch_exact(directory, space, labels, batch)
+    mapping = {**site.mapping, **dict(zip(batch.ids, labels.tolist(), strict=True))}
+    work.save_map(site, with_ids(site.id_map, mapping, int(labels[-1])))
+    work.keep_provenance(batch.rows(labels))
+    return {"added": len(positions), "elements": added.count, "seconds": dict(added.seconds)}
+
+
+def patch_exact(directory: Path, space: str, labels: np.ndarray, batch: Batch) -> None:
+    """Elements copied from another level 0 carry its bits, and for cosine its norms, not what normalising again gave."""
+    chosen = np.flatnonzero(batch.exact)
+    if not chosen.size:
+        return
+    with level0_for_writing(directory) as level0:
+        elements = element_of(level0["label"], labels[chosen].tolist())
+        level0["vector"][elements] = batch.stored[chosen]
+    if space == "cosine":
+        with file_for_writing(directory / layout.LENGTH_FILE) as raw:
+            raw[: raw.size // 4 * 4].view("<f4")[elements] = batch.norms[chosen]
+
+
+def rebuild_segment(work: Work) -> Report:
+    """A new segment directory with an index of every vector there is, its id map, and a watermark that fits both."""
+    site = work.site()
+    segment, collection = site.segment, site.collection
+    if segment is None or site.holdings is None or site.dim is None:
+        raise Refused(f"{collection.name} has no vector segment or no dimension, so nothing can be built.")
+    positions = np.flatnonzero(site.holdings.mask(INDEXED, FLAGGED, PROVED, SOURCE, PENDING, EMBED))
+    batch = gather(site, positions)
+    labels = np.arange(1, len(positions) + 1, dtype=np.int64)
+    directory = work.draft.new(segment.relative)
+    if directory.exists():
+        shutil.rmtree(directory)
+    work.tell(f"building an index of {len(positions)} vectors", 0.3)
+    M, ef = _parameters(site)
+    room, threads = capacity(work, site), work.options.threads
+    space = collection.settings.space
+    native_build(
+        directory, space, batch.raw, labels, M=M, ef_construction=ef, max_elements=room, threads=threads
+    )
+    patch_exact(directory, space, labels, batch)
+    mapping = dict(zip(batch.ids, labels.tolist(), strict=True))
+    work.save_map(site, _map_of(site, mapping))
+    set_watermark(work, site, segment.id, rebuilt_watermark(site))
+    work.keep_provenance(batch.rows(labels))
+    return {"elements": len(positions), "M": M, "ef_construction": ef}
+
+
+def _map_of(site: Site, mapping: dict[str, int]) -> IdMap:
+    if isinstance(site.id_map, IdMap):
+        return with_ids(site.id_map, mapping, len(mapping))
+    return new_map(site, mapping, len(mapping), rebuilt_watermark(site))
+
+
+def rebuilt_watermark(site: Site) -> int:
+    """The position up to which a rebuilt index holds everything: what was recorded, never past the metadata's."""
+    marks = site.watermarks
+    known = [target.value for target in (marks.vector, marks.metadata) if target.value]
+    return max(1, min(known)) if known else max(1, marks.queue_top)
+
+
+def _parameters(site: Site) -> tuple[int, int]:
+    """M and ef_construction: the header's where it can be believed, else the settings'."""
+    settings = site.collection.settings
+    segment = site.segment
+    geometry = Absent("") if segment is None else segment.files.geometry
+    if isinstance(geometry, Absent):
+        return settings.M, settings.ef_construction
+    return geometry.M, geometry.ef_construction
+
+
+def relink_elements(work: Work) -> Report:
+    """Every live vector of the index finds itself, or is counted here; the case holds what was asked and of which files."""
+    site = work.site()
+    segment, _, header, _ = framed(site)
+    work.tell("searching every vector by itself", 0.5)
+    directory = work.whole(segment)
+    try:
+        found = make_searchable(
+            directory, site.collection.settings.space, header.dim, threads=work.options.threads
+        )
+    except MissingPackage as error:
+        return {"skipped": str(error)}
+    searched = {"asked": found.asked, "missing": len(found.missing), "files": digests(directory.joinpath)}
+    work.evidence("self-search", ".json").write_text(json.dumps(searched), encoding="utf-8")
+    return {"asked": found.asked, "missing": found.missing.tolist()[:100], "hopeless": len(found.hopeless)}
+
+
+def replace_vectors(work: Work) -> Report:
+    """Elements carry the vector that the newest applied queue row gives; the older ones are in the case."""
+    site = work.site()
+    segment, files, _, _ = framed(site)
+    if site.records is None:
+        raise Refused("SQLite cannot be read.")
+    held = np.flatnonzero(site.records.indexed)
+    ids = [site.records.rows.ids[i] for i in held.tolist()]
+    sources = find_sources(site.collection, ids)
+    queued = np.flatnonzero((sources.kind == QUEUE) & (sources.ref <= site.watermark))
+    new = fetch(site.collection, sources, queued)
+    elements = site.records.elements[held[queued]]
+    old = files.vectors(elements)
+    tolerance = 4e-7 if site.collection.settings.space == "cosine" else 0.0
+    differs = ~(np.abs(new.stored - old).max(axis=1, initial=0.0) <= tolerance)
+    if not differs.any():
+        return {"replaced": 0}
+    changed = elements[differs]
+    names = [ids[i] for i in queued[differs].tolist()]
+    work.keep_records("replaced", _older(names, changed, old[differs]))
+    directory = work.changeable(
+        segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LENGTH_FILE, layout.LINKS_FILE
+    )
+    with level0_for_writing(directory) as level0:
+        level0["vector"][changed] = new.stored[differs]
+    if site.collection.settings.space == "cosine":
+        with file_for_writing(directory / layout.LENGTH_FILE) as raw:
+            raw[: raw.size // 4 * 4].view("<f4")[changed] = new.norms[differs]
+    relink(directory, changed, site.collection.settings.space)
+    return {"replaced": len(changed)}
+
+
+def _older(ids: list[str], elements: np.ndarray, vectors: np.ndarray) -> Iterator[dict[str, object]]:
+    for name, element, vector in zip(ids, elements.tolist(), vectors, strict=True):
+        yield {"kind": "older vector, as stored", "id": name, "element": element, "vector": vector.tolist()}
+
+
+VECTORS: dict[str, Callable[[Work], Report]] = {
+    "add-missing-vectors": add_missing_vectors,
+    "rebuild-segment": rebuild_segment,
+    "relink-elements": relink_elements,
+    "replace-vectors": replace_vectors,
+}
