@@ -1,6 +1,7 @@
 """Sets of ids broken down: by the prefix that their separator marks off, and by metadata key.
 
-Pure arithmetic over ids, and bounded queries over `embedding_metadata`; knows nothing of why an id is in the set.
+Pure arithmetic over ids, and bounded queries over `embedding_metadata`; knows nothing of why an id is in the
+set.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ KINDS = ("string_value", "int_value", "float_value", "bool_value")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many of the ids with this prefix (or value) are in the set, of how many in all; `of` None = unknown."""
+    """How many of the ids with this prefix (or value) are in the set, of how many in all; `of` None =
+    unknown."""
 
     name: str
     count: int
@@ -40,7 +42,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Groups, the largest first, cut to a few; `groups` is how many there are in all. `separator` None: no prefix."""
+    """Groups, the largest first, cut to a few; `groups` is how many there are in all. `separator` None: no
+    prefix."""
 
     separator: str | None
     parts: int
@@ -57,7 +60,8 @@ class Breakdown:
 
 
 def find_separator(ids: Sequence[str]) -> str | None:
-    """The character that divides these ids into few prefixes, or None. At least nine ids in ten must have it."""
+    """The character that divides these ids into few prefixes, or None. At least nine ids in ten must have
+    it."""
     step = max(1, len(ids) // SAMPLE)
     sample = ids[::step]
     best: tuple[int, str] | None = None
@@ -127,14 +131,18 @@ def _top(mine: Counter[str], all_of: Counter[str] | None, top: int) -> tuple[Gro
 
 
 def by_metadata(database: Database, rowids: Iterable[int], *, top: int = TOP) -> dict[str, Breakdown]:
-    """key → the records with these rowids by the value of that key; documents left out, long values cut to 80.
+    """key → the records with these rowids by the value of that key; documents left out, long values cut to
+    80.
 
-    A key with a value of its own for nearly every record divides nothing and is left out; at most `top` keys, those
-    that most of the records have first. Empty where the table cannot be read.
+    A key with a value of its own for nearly every record divides nothing and is left out; at most `top` keys,
+    those that most of the records have first. Empty where the table cannot be read.
     """
     counts: dict[str, Counter[str]] = {}
     kinds = [name for name in KINDS if name in database.columns("embedding_metadata")]
-    sql = _METADATA.format(value=f"coalesce({', '.join(kinds)}, NULL)")
+    sql = (
+        f"SELECT key, coalesce({', '.join(kinds)}, NULL), count(*) FROM embedding_metadata"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND key <> ? GROUP BY 1, 2"
+    )
     for batch in _batches(list(rowids)):
         found = database.rows(sql, (json.dumps(batch), DOCUMENT))
         if isinstance(found, Absent):
@@ -144,12 +152,6 @@ def by_metadata(database: Database, rowids: Iterable[int], *, top: int = TOP) ->
     dividing = {key: values for key, values in counts.items() if len(values) <= max(2, values.total() // 2)}
     ranked = sorted(dividing, key=lambda key: (-dividing[key].total(), len(dividing[key]), key))[:top]
     return {key: Breakdown(None, 0, len(counts[key]), _top(counts[key], None, top)) for key in ranked}
-
-
-_METADATA = """
-SELECT key, {value}, count(*) FROM embedding_metadata
-WHERE id IN (SELECT value FROM json_each(?)) AND key <> ? GROUP BY 1, 2
-"""
 
 
 def _short(value: object) -> str:

@@ -1,8 +1,8 @@
 """Measurements of the stored graph: what its lists hold that none may, and which elements a search can reach.
 
 A search starts at the entry point on the top level, walks down greedily, and spreads over level 0. An element
-can be found only if a path leads to it: on level 0 from any element that the level above reaches, and so on up
-to the entry point. Deleted elements are walked through like all others. Nothing here judges.
+can be found only if a path leads to it: on level 0 from any element that the level above reaches, and so on
+up to the entry point. Deleted elements are walked through like all others. Nothing here judges.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from forensics.absent import Absent, NotAvailable
-from forensics.readers.hnsw import HnswFiles, Level0Summary
+from forensics.readers.hnsw import HnswFiles
 from forensics.readers.layout import Header
 from forensics.readers.link_walk import LinkWalk
 
@@ -25,8 +25,9 @@ CHUNK = 1 << 14
 RowsOf = Callable[[np.ndarray], np.ndarray]
 Control = Callable[[HnswFiles, str], "float | Absent"]
 CONTROL: ContextVar[Control | None] = ContextVar("CONTROL", default=None)
-"""Builds a fresh graph of a seeded sample of a segment's vectors, in that space and with its settings, and gives the share
-of its elements that no search reaches. Set by who may start the engine; without it figures decide."""
+"""Builds a fresh graph of a seeded sample of a segment's vectors, in that space and with its settings, and
+gives the share of its elements that no search reaches. Set by who may start the engine; without it figures
+decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,8 @@ class ListFaults:
     """The owners (internal ids, ascending) of lists of one level that hold what no list may.
 
     too_long: a count above the room of the list. out_of_range: a neighbour at or past the number of elements.
-    to_self, repeated: a neighbour that is the owner, or that is there twice. absent_level: a neighbour that has
-    no list on this level. empty: no neighbour at all.
+    to_self, repeated: a neighbour that is the owner, or that is there twice. absent_level: a neighbour that
+    has no list on this level. empty: no neighbour at all.
     """
 
     level: int
@@ -51,10 +52,10 @@ class ListFaults:
 class Graph:
     """What one look at every list of a segment gives.
 
-    `elements` is how many level 0 holds. `faults` has one entry per level, level 0 first. `levels` (elements,)
-    uint8 is the top level of each element, 0 where link_lists.bin could not be walked that far.
-    `entry_problem` says why searches cannot start where the header says. `reached` (elements,) bool: a path from
-    the entry point leads there; all False where there is no usable entry point.
+    `elements` is how many level 0 holds. `faults` has one entry per level, level 0 first. `levels`
+    (elements,) uint8 is the top level of each element, 0 where link_lists.bin could not be walked that far.
+    `entry_problem` says why searches cannot start where the header says. `reached` (elements,) bool: a path
+    from the entry point leads there; all False where there is no usable entry point.
     """
 
     elements: int
@@ -103,11 +104,10 @@ def measure(files: HnswFiles) -> Graph | Absent:
 
 def _measure(files: HnswFiles) -> Graph | Absent:
     header, summary, level0, walk = files.geometry, files.summary, files.level0, files.links
-    for part in (header, summary, level0, walk):
-        if isinstance(part, Absent):
-            return NotAvailable(f"the graph cannot be cut: {part.reason}")
-    assert isinstance(header, Header) and isinstance(summary, Level0Summary)
-    assert isinstance(level0, np.ndarray) and isinstance(walk, LinkWalk)
+    if isinstance(header, Absent) or isinstance(summary, Absent):
+        return NotAvailable("the graph cannot be cut without a sound header and level 0")
+    if isinstance(level0, Absent) or isinstance(walk, Absent):
+        return NotAvailable("the graph cannot be cut without level 0 and link_lists.bin")
     total = header.cur_element_count
     lists, faults = _level0(level0, summary.counts, total)
     levels = np.zeros(len(level0), dtype=np.uint8)
@@ -168,7 +168,8 @@ def _upper(walk: LinkWalk, level: int, total: int) -> tuple[_Lists, ListFaults]:
 def _inspect(
     links: np.ndarray, counts: np.ndarray, owners: np.ndarray, total: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The lists sorted, unused slots and bad neighbours numbered from `total` on; and the owners of bad lists.
+    """The lists sorted, unused slots and bad neighbours numbered from `total` on; and the owners of bad
+    lists.
 
     `links` (k, width) uint32 is overwritten. The order of the faults is that of the fields of ListFaults.
     """
@@ -264,13 +265,16 @@ def in_degrees(files: HnswFiles) -> np.ndarray | Absent:
 
 
 def without_twin(files: HnswFiles, elements: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Those of `elements` whose vector is not, bit for bit, that of an element marked in `among` (elements,)."""
+    """Those of `elements` whose vector is not, bit for bit, that of an element marked in `among`
+    (elements,)."""
     level0 = files.level0
     if isinstance(level0, Absent):
         return elements
     hashes = np.empty(len(level0), dtype=np.uint64)
-    weights = np.random.default_rng(0).integers(1, 2**63, size=level0.dtype["vector"].shape[0], dtype=np.uint64)
+    vectors = level0["vector"]
+    random = np.random.default_rng(0).integers(1, 2**63, size=vectors.shape[1], dtype=np.uint64)
+    weights = random | np.uint64(1)
     for start in range(0, len(level0), CHUNK):
-        words = np.ascontiguousarray(level0["vector"][start : start + CHUNK]).view(np.uint32).astype(np.uint64)
-        hashes[start : start + CHUNK] = (words * (weights | np.uint64(1))).sum(axis=1, dtype=np.uint64)
+        words = np.ascontiguousarray(vectors[start : start + CHUNK]).view(np.uint32).astype(np.uint64)
+        hashes[start : start + CHUNK] = (words * weights).sum(axis=1, dtype=np.uint64)
     return elements[~np.isin(hashes[elements], hashes[among])]

@@ -1,4 +1,5 @@
-"""Vectors in a collection's own level 0 that its id map gives to no id, but that can be proved to be an id's."""
+"""Vectors in a collection's own level 0 that its id map gives to no id, but that can be proved to be an
+id's."""
 
 from __future__ import annotations
 
@@ -25,10 +26,10 @@ def only_mirrored(segment: VectorSegment) -> dict[str, tuple[int, bool]]:
 def left_behind(collection: Collection) -> dict[str, tuple[int, bool]]:
     """id → (element, is current): vectors that a newer flush left behind the last counted element of level 0.
 
-    An older index was flushed over a newer one: header and id map went back, the end of data_level0.bin did not. 1.x
-    gives labels in the order of the log. So where the labels behind follow on the counter without a gap, none is
-    flagged, and they are as many as the records without a label, the order of insertion says which is whose. Else {}.
-    A record whose seq_id is above that of a later one was written again since.
+    An older index was flushed over a newer one: header and id map went back, the end of data_level0.bin did
+    not. 1.x gives labels in the order of the log. So where the labels behind follow on the counter without a
+    gap, none is flagged, and they are as many as the records without a label, the order of insertion says
+    which is whose. Else {}. A record whose seq_id is above that of a later one was written again since.
     """
     segment, records = collection.vector, collection.records
     if isinstance(segment, Absent) or isinstance(records, Absent) or not collection.store.is_modern:
@@ -44,9 +45,11 @@ def left_behind(collection: Collection) -> dict[str, tuple[int, bool]]:
 
 
 def elements_behind(segment: VectorSegment) -> np.ndarray:
-    """(k,) int64 elements behind the last counted one, in the order of their labels, which follow on the counter.
+    """(k,) int64 elements behind the last counted one, in the order of their labels, which follow on the
+    counter.
 
-    Empty where a label is missing between, or one is flagged deleted. Memory that was never used has no such labels.
+    Empty where a label is missing between, or one is flagged deleted. Memory that was never used has no such
+    labels.
     """
     whole, id_map, counted = segment.files.level0_whole, segment.id_map, segment.files.elements
     given = None if isinstance(id_map, Absent) else id_map.total_elements_added

@@ -1,8 +1,8 @@
 """How records came to be missing from the index: ranked hypotheses, each with the figures that speak for it.
 
-Where the missing records lie in the order of insertion says most. The oldest block: the index was removed after the
-queue had been purged, and rebuilt from the rest. The newest block: an older index was flushed over a newer one. A gap
-in the middle: two processes, each of which flushed what it knew.
+Where the missing records lie in the order of insertion says most. The oldest block: the index was removed
+after the queue had been purged, and rebuilt from the rest. The newest block: an older index was flushed over
+a newer one. A gap in the middle: two processes, each of which flushed what it knew.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ BLOCK = 0.9
 class Position:
     """Where the missing records lie among those that the index should hold (the pending ones left out).
 
-    name: all, oldest, newest, middle (few gaps) or scattered. `leading` and `trailing` are the shares of the missing
-    that lie at the ends; `runs` counts unbroken gaps. seq_ids are those of `embeddings`; -1 = unknown.
+    name: all, oldest, newest, middle (few gaps) or scattered. `leading` and `trailing` are the shares of the
+    missing that lie at the ends; `runs` counts unbroken gaps. seq_ids are those of `embeddings`; -1 =
+    unknown.
     """
 
     name: str
@@ -99,14 +100,18 @@ def explain(collection: Collection, missing: np.ndarray, position: Position) -> 
     )
     found = [cause for ask in hypotheses for cause in ask(collection, missing, position)]
     if not found:
-        evidence = f"{position.missing} records are missing in {position.runs} gaps, which fits no known course of events"
+        evidence = (
+            f"{position.missing} records are missing in {position.runs} gaps, which fits no known course "
+            "of events"
+        )
         found = [Cause(name="unknown", confidence="possible", evidence=evidence)]
     order = ("certain", "likely", "possible")
     return tuple(sorted(found, key=lambda cause: order.index(cause.confidence)))
 
 
 def _index_removed(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
-    """X5: all that the queue no longer held is gone, and the index has given fewer labels than there are records."""
+    """X5: all that the queue no longer held is gone, and the index has given fewer labels than there are
+    records."""
     if position.name not in ("oldest", "all"):
         return
     extent, given = collection.queue.extent(), _labels_given(collection)
@@ -123,7 +128,8 @@ def _index_removed(collection: Collection, missing: np.ndarray, position: Positi
         else f"the index has given {given} labels, for {position.settled} records"
     )
     evidence = (
-        f"the {position.missing} missing records are the oldest (seq_id {position.lowest_seq} to {position.highest_seq}); "
+        f"the {position.missing} missing records are the oldest (seq_id {position.lowest_seq} to "
+        f"{position.highest_seq}); "
         f"{queue}; {labels}, so it was started anew from what was left"
     )
     yield Cause(name="index-removed-after-purge", confidence="likely", evidence=evidence)
@@ -135,7 +141,8 @@ def _labels_given(collection: Collection) -> int | None:
 
 
 def _still_queued(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
-    """The queue still holds rows of the missing ids, but the watermark is past them: they are never applied."""
+    """The queue still holds rows of the missing ids, but the watermark is past them: they are never
+    applied."""
     ids = records_of(collection).ids(missing)
     rows = collection.queue.rows(ids=ids)
     if isinstance(rows, Absent):
@@ -163,7 +170,10 @@ def _older_index_flushed(collection: Collection, missing: np.ndarray, position: 
         f"it were flushed; the index knows {given} labels"
     )
     if behind:
-        evidence += f"; data_level0.bin goes on behind the last counted element with {behind} elements of labels above that"
+        evidence += (
+            f"; data_level0.bin goes on behind the last counted element with {behind} elements of labels "
+            "above that"
+        )
     yield Cause(
         name="older-index-flushed-over", confidence="certain" if behind else "likely", evidence=evidence
     )
@@ -193,8 +203,10 @@ def _foreign_purge(collection: Collection, missing: np.ndarray, position: Positi
     ):
         return
     evidence = (
-        f"the index holds {indexed} records, a multiple of the sync threshold {threshold}; the newest {position.missing} "
-        f"are missing and the queue has no rows for them{'; the store has several collections' if several else ''}"
+        f"the index holds {indexed} records, a multiple of the sync threshold {threshold}; the newest "
+        f"{position.missing} "
+        "are missing and the queue has no rows for "
+        f"them{'; the store has several collections' if several else ''}"
     )
     yield Cause(
         name="purged-by-another-collection", confidence="likely" if several else "possible", evidence=evidence
@@ -205,7 +217,10 @@ def _map_behind(collection: Collection, missing: np.ndarray, position: Position)
     """M4: the vectors are there, and it is the id map that does not know them."""
     stray = len(records_of(collection).stray)
     if stray and 10 * stray >= 9 * position.missing:
-        evidence = f"{stray} live elements carry labels that no id maps to, and {position.missing} records lack a label"
+        evidence = (
+            f"{stray} live elements carry labels that no id maps to, and {position.missing} records lack "
+            "a label"
+        )
         yield Cause(name="id-map-behind-index", confidence="likely", evidence=evidence)
 
 

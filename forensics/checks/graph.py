@@ -24,7 +24,9 @@ def graph_of(collection: Collection) -> Graph:
     return needed(measure(segment_of(collection).files))
 
 
-def _of_lists(code: str, kind: str, *, expected: str, means: str, action: str) -> Callable[..., Iterator[Finding]]:
+def _of_lists(
+    code: str, kind: str, *, expected: str, means: str, action: str
+) -> Callable[[Collection], Iterator[Finding]]:
     """Registers the check of one kind of fault in neighbour lists, over all levels."""
 
     def lists_at_fault(collection: Collection) -> Iterator[Finding]:
@@ -37,7 +39,13 @@ def _of_lists(code: str, kind: str, *, expected: str, means: str, action: str) -
 
 
 def _fault(
-    code: str, collection: Collection, owners: dict[int, np.ndarray], *, expected: str, means: str, action: str
+    code: str,
+    collection: Collection,
+    owners: dict[int, np.ndarray],
+    *,
+    expected: str,
+    means: str,
+    action: str,
 ) -> Finding:
     everyone = np.unique(np.concatenate(list(owners.values())))
     return finding(
@@ -78,14 +86,16 @@ link_count_invalid = _of_lists(
     "CF602",
     "too_long",
     expected="at most 2M neighbours on level 0, and M above",
-    means="The engine reads behind the end of such a list and takes what stands there for neighbours: it dies.",
+    means="The engine reads behind the end of such a list and takes what stands there for neighbours: "
+    "it dies.",
     action="drop-bad-neighbours",
 )
 levels_inconsistent = _of_lists(
     "CF605",
     "absent_level",
     expected="on each level only neighbours that have a list there",
-    means="A search that follows such a link reads a list that does not exist: wrong answers, or the engine dies.",
+    means="A search that follows such a link reads a list that does not exist: wrong answers, or the "
+    "engine dies.",
     action="drop-bad-neighbours",
 )
 
@@ -110,7 +120,8 @@ def entry_point_invalid(collection: Collection) -> Iterator[Finding]:
             "top_level_of_lists": int(graph_of(collection).levels.max(initial=0)),
         },
         where=(in_segment(collection, HEADER_FILE, offset=52),),
-        means="Every search starts there: the engine reads memory that is not there and dies, or every write fails.",
+        means="Every search starts there: the engine reads memory that is not there and dies, or every "
+        "write fails.",
         remedy=Remedy(action="rebuild-header", safety="safe"),
     )
 
@@ -130,28 +141,32 @@ def links_repeated(collection: Collection) -> Iterator[Finding]:
             collection,
             owners,
             expected="each neighbour once, and never the element itself",
-            means="Nothing fails, but each such link is one that the element lacks elsewhere: it is found less often.",
+            means="Nothing fails, but each such link is one that the element lacks elsewhere: it is "
+            "found less often.",
             action="drop-bad-neighbours",
         )
 
 
 @check("CF607", needs=("geometry", "summary"))
 def tombstones(collection: Collection) -> Iterator[Finding]:
-    """Elements that are flagged deleted; above a note where they are half of all or more (and there are many)."""
+    """Elements that are flagged deleted; above a note where they are half of all or more (and there are
+    many)."""
     deleted = summary_of(collection).deleted
     count = int(deleted.sum())
     if not count:
         return
     many = 2 * count >= len(deleted) and len(deleted) >= TOMBSTONES
+    size = count * geometry_of(collection).size_data_per_element
     yield finding(
         "CF607",
         collection,
         count=count,
         unit="elements",
         expected={"deleted": f"less than half of {len(deleted)}"},
-        found={"deleted": count, "of": len(deleted), "bytes": count * geometry_of(collection).size_data_per_element},
+        found={"deleted": count, "of": len(deleted), "bytes": size},
         where=(in_segment(collection, LEVEL0_FILE),),
-        means="Deleted elements stay in the index and are walked through by every search; their vectors are still "
+        means="Deleted elements stay in the index and are walked through by every search; their vectors "
+        "are still "
         "on the disk.",
         remedy=Remedy(action="rebuild-segment", safety="safe"),
         severity=None if many else "note",
@@ -175,7 +190,8 @@ def links_empty(collection: Collection) -> Iterator[Finding]:
         expected="at least one neighbour for every element of an index of two or more",
         found={"elements": examples(lonely), "of": graph.elements},
         where=(_lists(collection, 0, int(lonely[0])),),
-        means="A search that gets to such an element ends there, and most of the index is not found. Nothing fails.",
+        means="A search that gets to such an element ends there, and most of the index is not found. "
+        "Nothing fails.",
         remedy=Remedy(action="relink-elements", safety="safe"),
         lists={"elements": lonely},
     )

@@ -15,11 +15,12 @@ from forensics.readers.layout import LEVEL0_FILE
 from forensics.store import Collection
 
 BOUNDS = ((32, 0.01), (16, 0.05), (8, 0.15), (4, 0.40), (0, 0.80))
-"""M at least → the share of live elements that graphs without damage may leave unreached. Twice to three times the
-worst of 400 graphs built by chroma-hnswlib (gaussian, uniform, clustered and repeated vectors; 300 to 20,000 elements;
-fresh, a third updated in place, half deleted, half deleted and added again)."""
+"""M at least → the share of live elements that graphs without damage may leave unreached. Twice to three
+times the worst of 400 graphs built by chroma-hnswlib (gaussian, uniform, clustered and repeated vectors; 300
+to 20,000 elements; fresh, a third updated in place, half deleted, half deleted and added again)."""
 LARGE, LARGE_FACTOR = 100_000, 2
-"""The share grows with the number of elements: 0.2 % at 20,000 and 0.7 % at 200,000 gaussian vectors with M = 16."""
+"""The share grows with the number of elements: 0.2 % at 20,000 and 0.7 % at 200,000 gaussian vectors with M =
+16."""
 GREY = 0.002
 """Below this share every graph is as good as a fresh one, and no control is asked for."""
 FEW = 20
@@ -28,9 +29,11 @@ FEW = 20
 
 @check("CF606", needs=("geometry", "summary", "links"))
 def records_unreachable(collection: Collection) -> Iterator[Finding]:
-    """Live elements that no path from the entry point leads to; above a note where a fresh graph would leave fewer.
+    """Live elements that no path from the entry point leads to; above a note where a fresh graph would leave
+    fewer.
 
-    An element whose vector stands on a reached one, too, is left out of the judgement: a search finds the twin.
+    An element whose vector stands on a reached one, too, is left out of the judgement: a search finds the
+    twin.
     """
     graph, summary = needed(measure(segment_of(collection).files)), summary_of(collection)
     unreached = np.flatnonzero(~graph.reached & summary.live & (summary.labels >= 1))
@@ -82,7 +85,8 @@ def _judge(
         control = build(segment_of(collection).files, collection.settings.space)
         if not isinstance(control, Absent):
             worse = share > max(3 * control, GREY)
-            return None if worse else "note", {**facts, "name": "control graph", "control_share": round(control, 5)}
+            facts = {**facts, "name": "control graph", "control_share": round(control, 5)}
+            return None if worse else "note", facts
     worse = alone.size > FEW and share > bound
     return None if worse else "note", {**facts, "name": "figures of graphs without damage"}
 
@@ -94,4 +98,3 @@ def ids_of(collection: Collection, elements: np.ndarray) -> list[str]:
         return []
     rows = np.flatnonzero(np.isin(records.elements, elements) & (records.elements >= 0))
     return [records_of(collection).rows.ids[row] for row in rows.tolist()]
-

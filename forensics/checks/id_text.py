@@ -1,4 +1,5 @@
-"""Ids as text: which are malformed, and which look alike. Linear in their length; fast where nothing is wrong."""
+"""Ids as text: which are malformed, and which look alike. Linear in their length; fast where nothing is
+wrong."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ def trimmed(name: str) -> str:
 
 
 def alike(ids: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """(what they differ in, the ids) of each group of distinct ids that look alike, in order of first appearance."""
+    """(what they differ in, the ids) of each group of distinct ids that look alike, in order of first
+    appearance."""
     keys = _keys(ids)
     if len(set(keys)) == len(ids):
         return []

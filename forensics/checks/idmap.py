@@ -17,9 +17,13 @@ from forensics.store import Collection
 _LOST = "No id can be looked up in the index: nothing says which vector belongs to which record."
 _MEANS = {
     "CF401": f"{_LOST} Do not open the store: the engine takes the index for new and overwrites its vectors.",
-    "CF402": f"{_LOST} Every call fails; deleting the empty file would make the engine overwrite the vectors.",
+    "CF402": (
+        f"{_LOST} Every call fails; deleting the empty file would make the engine overwrite the vectors."
+    ),
     "CF403": f"{_LOST} Every call fails; deleting the cut file would make the engine overwrite the vectors.",
-    "CF404": f"{_LOST} The file would run code in a program that loads it as a pickle; here it was not executed.",
+    "CF404": (
+        f"{_LOST} The file would run code in a program that loads it as a pickle; here it was not executed."
+    ),
     "CF405": _LOST,
 }
 _EXPECTED = {

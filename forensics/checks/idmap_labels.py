@@ -63,7 +63,8 @@ def _is_mirrored(id_map: IdMap) -> bool:
 
 
 def _not_mirrored(id_map: IdMap) -> tuple[list[str], list[str], list[int]]:
-    """(ids that share their label with another id, ids whose label leads elsewhere, labels that lead to no such id)."""
+    """(ids that share their label with another id, ids whose label leads elsewhere, labels that lead to no
+    such id)."""
     labels = id_map.labels()
     values, counts = np.unique(labels, return_counts=True)
     doubled = set(values[counts > 1].tolist())
@@ -106,7 +107,8 @@ def highest_label(id_map: IdMap) -> int:
 
 
 def highest_given(id_map: IdMap) -> int:
-    """No label above this was ever given: the counter, or the highest label in use where the counter is behind."""
+    """No label above this was ever given: the counter, or the highest label in use where the counter is
+    behind."""
     return max(id_map.total_elements_added or 0, highest_label(id_map))
 
 
@@ -127,7 +129,8 @@ def label_without_vector(collection: Collection) -> Iterator[Finding]:
         expected="an element of data_level0.bin for every label that an id has",
         found={"ids": examples(ids), "labels": examples(labels[gone]), "elements": len(summary.labels)},
         where=(in_segment(collection, ID_MAP_FILE), in_segment(collection, LEVEL0_FILE)),
-        means="Calls that ask for these vectors fail with 'Error getting embedding'; deleting or changing such "
+        means="Calls that ask for these vectors fail with 'Error getting embedding'; deleting or "
+        "changing such "
         "a record fails for ever.",
         remedy=remedy_for(collection, _in_need(collection, ids), action="add-missing-vectors"),
         causes=_cut_flush(labels, gone, summary.labels),
@@ -148,8 +151,10 @@ def _cut_flush(labels: np.ndarray, gone: np.ndarray, held: np.ndarray) -> tuple[
     if not held.size or labels[gone].min() <= int(held.max()):
         return ()
     evidence = (
-        f"the {int(gone.sum())} labels ({int(labels[gone].min())} to {int(labels[gone].max())}) are all above the highest "
-        f"one in data_level0.bin ({int(held.max())}): a flush wrote the id map but could not write the vectors"
+        f"the {int(gone.sum())} labels ({int(labels[gone].min())} to {int(labels[gone].max())}) are all "
+        "above the highest "
+        f"one in data_level0.bin ({int(held.max())}): a flush wrote the id map but could not write the "
+        "vectors"
     )
     return (Cause(name="flush-without-vectors", confidence="likely", evidence=evidence),)
 
@@ -171,7 +176,8 @@ def vector_without_label(collection: Collection) -> Iterator[Finding]:
         expected="an id for the label of every live element",
         found={"elements": examples(stray), "labels": examples(labels[stray])},
         where=(_element(collection, int(stray[0])), in_segment(collection, ID_MAP_FILE)),
-        means="A search that meets one of these elements fails as a whole with 'Error finding id'. The vectors "
+        means="A search that meets one of these elements fails as a whole with 'Error finding id'. The "
+        "vectors "
         "are those of records that the id map has lost.",
         remedy=Remedy(action="rebuild-id-map", safety="safe"),
         lists={"elements": stray, "labels": labels[stray]},
@@ -206,7 +212,8 @@ def label_duplicated(collection: Collection) -> Iterator[Finding]:
         expected="each label on one element",
         found={"labels": examples(doubled), "elements": examples(elements)},
         where=(_element(collection, int(elements[0])),),
-        means="Of two vectors under one label the engine uses the one that it read last; which of them belongs "
+        means="Of two vectors under one label the engine uses the one that it read last; which of them "
+        "belongs "
         "to the record cannot be seen.",
         remedy=Remedy(action="drop-duplicated-elements", safety="lossy", loses=int(doubled.size)),
         lists={"labels": doubled, "elements": elements},
@@ -229,7 +236,8 @@ def label_deleted(collection: Collection) -> Iterator[Finding]:
         expected="the deleted flag only on elements that no record needs",
         found={"ids": examples(ids), "elements": examples(elements)},
         where=(_element(collection, int(elements[0])),),
-        means="No search finds these records, and deleting or changing one of them fails for ever. Their vectors "
+        means="No search finds these records, and deleting or changing one of them fails for ever. Their "
+        "vectors "
         "are still there.",
         remedy=Remedy(action="clear-deleted-flags", safety="safe"),
         lists={"ids": ids, "elements": elements, "labels": records.labels[flagged]},
@@ -237,7 +245,8 @@ def label_deleted(collection: Collection) -> Iterator[Finding]:
 
 
 def flagged_records(collection: Collection) -> np.ndarray:
-    """(n,) bool over the records: mapped to an element that is flagged deleted, and not brought by the queue."""
+    """(n,) bool over the records: mapped to an element that is flagged deleted, and not brought by the
+    queue."""
     records = records_of(collection)
     return (records.elements >= 0) & ~records.live & ~records.pending
 
@@ -258,7 +267,8 @@ def element_without_identity(collection: Collection) -> Iterator[Finding]:
         expected={"labels": f"1 to {given}"},
         found={"elements": examples(nameless), "labels": examples(labels[nameless]), "of": len(labels)},
         where=(_element(collection, int(nameless[0])),),
-        means="Nothing is lost with these elements, but a search can meet them, and the next write can crash.",
+        means="Nothing is lost with these elements, but a search can meet them, and the next write can "
+        "crash.",
         remedy=Remedy(action="drop-nameless-elements", safety="safe"),
         causes=_left_by_a_cut(collection, nameless),
         lists={"elements": nameless, "labels": labels[nameless]},
@@ -273,7 +283,8 @@ def _left_by_a_cut(collection: Collection, nameless: np.ndarray) -> tuple[Cause,
     facts = segment_of(collection).facts[LEVEL0_FILE]
     size = "?" if isinstance(facts, Absent) else facts.size
     evidence = (
-        f"they are the last {nameless.size} of {count} elements: header.bin counts them, data_level0.bin ({size} bytes) was "
+        f"they are the last {nameless.size} of {count} elements: header.bin counts them, data_level0.bin "
+        f"({size} bytes) was "
         "not written that far when the flush was cut"
     )
     return (Cause(name="flush-cut", confidence="likely", evidence=evidence),)

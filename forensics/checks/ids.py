@@ -22,10 +22,11 @@ from forensics.store import Collection
 
 @check("CF501", needs=("id_sets",))
 def ids_missing_from_index(collection: Collection) -> Iterator[Finding]:
-    """Records that SQLite holds, and for which neither the index nor the queue has a vector that can be reached.
+    """Records that SQLite holds, and for which neither the index nor the queue has a vector that can be
+    reached.
 
-    Those whose element is only flagged deleted are left to CF411. Where the id map is lost, only the number of records
-    is known for which level 0 has too few elements.
+    Those whose element is only flagged deleted are left to CF411. Where the id map is lost, only the number
+    of records is known for which level 0 has too few elements.
     """
     records = records_of(collection)
     if not records.known:
@@ -60,7 +61,8 @@ def _missing(collection: Collection, records: Records, missing: np.ndarray) -> F
             in_table("embeddings", f"rowid {position.first_row} to {position.last_row}, {count} rows"),
             in_segment(collection, ID_MAP_FILE),
         ),
-        means=f"No search finds these {count} records, and every call that asks for one of their vectors (peek, "
+        means=f"No search finds these {count} records, and every call that asks for one of their vectors "
+        "(peek, "
         "get with embeddings, a filtered query) fails as a whole with 'Error finding id'.",
         remedy=remedy_for(collection, ids, action="add-missing-vectors", sources=sources),
         causes=explain(collection, missing, position),
@@ -96,7 +98,8 @@ def _shortfall(collection: Collection, records: Records) -> Iterator[Finding]:
             "missing_at_least": lacking,
         },
         where=(in_table("embeddings", f"{need} rows that need an element"),),
-        means=f"At least {lacking} records have no vector in the index, whatever the lost id map said; which ones "
+        means=f"At least {lacking} records have no vector in the index, whatever the lost id map said; "
+        "which ones "
         "can only be said once it is rebuilt.",
         remedy=Remedy(action="add-missing-vectors", safety="lossy", loses=lacking),
         confidence="likely",
@@ -122,7 +125,8 @@ def ids_pending(collection: Collection) -> Iterator[Finding]:
             "examples": examples(ids),
         },
         where=(in_table("embeddings_queue", f"rows above seq_id {collection.vector_watermark}"),),
-        means="The next open brings these vectors into the index; until the next flush the queue is their only copy.",
+        means="The next open brings these vectors into the index; until the next flush the queue is "
+        "their only copy.",
         remedy=Remedy(action="none", safety="safe"),
         lists={"ids": ids},
     )
@@ -148,7 +152,8 @@ def ids_missing_from_sqlite(collection: Collection) -> Iterator[Finding]:
         expected="a record for every id in the index",
         found={"ids": examples(ghosts), "still_in_queue": len(kept)},
         where=(in_segment(collection, ID_MAP_FILE),),
-        means="A search can return these ids, without document and without metadata. They are either deletes that "
+        means="A search can return these ids, without document and without metadata. They are either "
+        "deletes that "
         "never reached the index, or records whose rows are lost.",
         remedy=Remedy(action="quarantine-ghosts", safety="lossy", loses=len(ghosts)),
         lists={"ids": ghosts},

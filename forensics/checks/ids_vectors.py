@@ -22,7 +22,8 @@ TOLERANCE = 1e-5
 
 
 def shortfall(collection: Collection) -> int:
-    """By how many the live elements are fewer than the records that need one (those not pending). 0 where unknown."""
+    """By how many the live elements are fewer than the records that need one (those not pending). 0 where
+    unknown."""
     segment, records = collection.vector, collection.records
     if (
         isinstance(segment, Absent)
@@ -39,8 +40,8 @@ def shortfall(collection: Collection) -> int:
 def vector_differs_from_queue(collection: Collection) -> Iterator[Finding]:
     """The newest effective queue row of a record is one that the index has applied, and says another vector.
 
-    Of the rows at or below the watermark the NEWEST are compared, and only those that SQLite names as the last
-    write of their record and above which no row for that record is pending.
+    Of the rows at or below the watermark the NEWEST are compared, and only those that SQLite names as the
+    last write of their record and above which no row for that record is pending.
     """
     rows, elements, queued = _applied(collection)
     if not rows.size:
@@ -67,11 +68,13 @@ def vector_differs_from_queue(collection: Collection) -> Iterator[Finding]:
 
 
 def _applied(collection: Collection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(positions among the records (k,), elements (k,), vectors as queued (k, dim)) of what can be compared."""
+    """(positions among the records (k,), elements (k,), vectors as queued (k, dim)) of what can be
+    compared."""
     records, dim = records_of(collection), geometry_of(collection).dim
     cells = {(name, seq): raw for seq, name, raw in _cells(collection, dim) if name not in collection.pending}
     written = _last_writes(collection, sorted({name for name, _ in cells}))
-    pairs = [(at, raw) for key, raw in cells.items() if (at := written.get(key)) is not None and records.indexed[at]]
+    found = ((written.get(key, -1), raw) for key, raw in cells.items())
+    pairs = [(at, raw) for at, raw in found if at >= 0 and records.indexed[at]]
     positions = np.array([at for at, _ in pairs], dtype=np.int64)
     vectors = np.frombuffer(b"".join(raw for _, raw in pairs), dtype="<f4").reshape(len(pairs), dim)
     return positions, records.elements[positions], vectors
@@ -87,15 +90,17 @@ def _last_writes(collection: Collection, ids: list[str]) -> dict[tuple[str, int]
     found = collection.database.rows(sql, (collection.metadata_segment_id, json.dumps(ids))) if ids else []
     if isinstance(found, Absent):
         return {}
-    return {
-        (name, SeqId.decode(seq).value or -1): int(np.searchsorted(rows.rowids, rowid)) for rowid, name, seq in found
-    }
+    places = np.searchsorted(rows.rowids, np.array([row[0] for row in found], dtype=np.int64)).tolist()
+    keys = [(name, SeqId.decode(seq).value or -1) for _, name, seq in found]
+    return dict(zip(keys, places, strict=True))
 
 
 def _cells(collection: Collection, dim: int) -> list[tuple[int, str, bytes]]:
-    """(seq_id, id, vector) of the newest rows at or below the watermark that hold a vector of the right length."""
+    """(seq_id, id, vector) of the newest rows at or below the watermark that hold a vector of the right
+    length."""
     sql = (
-        "SELECT seq_id, id, vector FROM embeddings_queue WHERE topic = ? AND seq_id <= ? AND length(vector) = ?"
+        "SELECT seq_id, id, vector FROM embeddings_queue WHERE topic = ? AND seq_id <= ? AND "
+        "length(vector) = ?"
         " ORDER BY seq_id DESC LIMIT ?"
     )
     found = collection.database.rows(

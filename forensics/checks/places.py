@@ -1,4 +1,5 @@
-"""What the checks of segments share: where a file stands, what still holds a vector, and lists cut to a few."""
+"""What the checks of segments share: where a file stands, what still holds a vector, and lists cut to a
+few."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def id_malformed(collection: Collection) -> Iterator[Finding]:
             "collide_when_trimmed": [ascii(name) for name in examples(collisions)],
         },
         where=(in_table("embeddings", f"embedding_id of {len(bad)} rows"),),
-        means="Such an id looks like another one: a get or delete by the id as it is read finds nothing, and an "
+        means="Such an id looks like another one: a get or delete by the id as it is read finds nothing, "
+        "and an "
         "upsert makes a second record.",
         remedy=Remedy(action="trim-ids", safety="manual" if collisions else "safe"),
         lists={"ids": bad, "rowids": needed(collection.rows).rowids[list(faults)]},
@@ -48,12 +49,14 @@ def _collisions(bad: list[str], ids: list[str]) -> list[str]:
     taken = Counter(ids)
     taken.subtract(bad)
     wanted = Counter(map(trimmed, bad))
-    return [name for name in bad if not trimmed(name) or taken[trimmed(name)] > 0 or wanted[trimmed(name)] > 1]
+    pairs = [(name, trimmed(name)) for name in bad]
+    return [name for name, short in pairs if not short or taken[short] > 0 or wanted[short] > 1]
 
 
 @check("CF702", needs=("rows",))
 def ids_alike(collection: Collection) -> Iterator[Finding]:
-    """Groups of ids that differ only in white space, Unicode form or case. Case alone is only noted: it may be meant."""
+    """Groups of ids that differ only in white space, Unicode form or case. Case alone is only noted: it may
+    be meant."""
     groups = alike(needed(collection.rows).ids)
     if not groups:
         return
@@ -70,7 +73,8 @@ def ids_alike(collection: Collection) -> Iterator[Finding]:
             "examples": [[ascii(name) for name in names[:4]] for _, names in examples(groups)],
         },
         where=(in_table("embeddings", f"embedding_id of {len(everyone)} rows"),),
-        means="What is meant to be one record may be several: an update of one leaves the others as they were.",
+        means="What is meant to be one record may be several: an update of one leaves the others as "
+        "they were.",
         remedy=Remedy(action="compare-the-records", safety="manual"),
         confidence="possible",
         severity="note" if set(kinds) == {"case"} else None,

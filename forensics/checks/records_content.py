@@ -14,7 +14,8 @@ from forensics.readers.database import Database
 from forensics.store import Collection
 
 DOCSIZE = "embedding_fulltext_search_docsize"
-"""One small row per document; its id is that of the record. Reading it costs a hundredth of reading the documents."""
+"""One small row per document; its id is that of the record. Reading it costs a hundredth of reading the
+documents."""
 DOCUMENT = "chroma:document"
 
 
@@ -46,14 +47,18 @@ def record_without_content(collection: Collection) -> Iterator[Finding]:
             "ids": examples(ids),
         },
         where=(in_table("embedding_metadata", f"no {DOCUMENT} for rowids {examples(bare)}"),),
-        means="These records have a vector and no text. Some clients fail on them, and they cannot be embedded again.",
+        means=(
+            "These records have a vector and no text. Some clients fail on them, and they cannot be "
+            "embedded again."
+        ),
         remedy=Remedy(action="ask-the-source", safety="manual"),
         lists={"ids": ids, "rowids": bare},
     )
 
 
 def _same_ids(database: Database, left: str, right: str) -> bool:
-    """True where two tables hold the same ids, as far as their number, sum and sum of squares (modulo a prime) tell."""
+    """True where two tables hold the same ids, as far as their number, sum and sum of squares (modulo a
+    prime) tell."""
     sums = "count(*), total(id), total(id * id % 2147483647)"
     found = [database.rows(f"SELECT {sums} FROM {table}") for table in (left, right)]
     return not isinstance(found[0], Absent) and found[0] == found[1]
@@ -99,7 +104,10 @@ def document_not_text(collection: Collection) -> Iterator[Finding]:
         expected={"typeof": "text"},
         found={"ids": examples(ids), "rowids": examples(rows.rowids[at])},
         where=(in_table("embedding_metadata", f"{DOCUMENT} of rowids {examples(rows.rowids[at])}"),),
-        means="get() fails on these records or hands out something else than a text; full-text search misses them.",
+        means=(
+            "get() fails on these records or hands out something else than a text; full-text search "
+            "misses them."
+        ),
         remedy=Remedy(action="replace-documents", safety="manual"),
         lists={"ids": ids, "rowids": rows.rowids[at]},
     )

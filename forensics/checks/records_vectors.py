@@ -27,7 +27,8 @@ BATCH = 10_000
 class Odd:
     """Vectors that are not what vectors should be.
 
-    `elements`: internal ids, live and with a label of 1 or more. `queued`: (seq_id, id) of pending queue rows.
+    `elements`: internal ids, live and with a label of 1 or more. `queued`: (seq_id, id) of pending queue
+    rows.
     """
 
     elements: np.ndarray
@@ -42,7 +43,8 @@ _NORMS: WeakKeyDictionary[HnswFiles, np.ndarray] = WeakKeyDictionary()
 
 
 def squared_norms(collection: Collection) -> np.ndarray:
-    """(elements,) float32 squared norms of the stored vectors, measured once; not finite where a component is not.
+    """(elements,) float32 squared norms of the stored vectors, measured once; not finite where a component is
+    not.
 
     Empty where there is no level 0.
     """
@@ -114,7 +116,8 @@ def _pending_vectors(collection: Collection) -> Iterator[tuple[list[int], list[s
     rows = collection.pending_rows
     lengths = {} if isinstance(rows, Absent) else {row.vector_bytes for row in rows}
     sql = (
-        "SELECT seq_id, id, vector FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND length(vector) = ?"
+        "SELECT seq_id, id, vector FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND "
+        "length(vector) = ?"
         " ORDER BY seq_id LIMIT ?"
     )
     for length in sorted(size for size in lengths if size and size % 4 == 0):
@@ -125,8 +128,8 @@ def _pending_vectors(collection: Collection) -> Iterator[tuple[list[int], list[s
                 break
             last = cells[-1][0]
             cells = [cell for cell in cells if isinstance(cell[2], bytes)]
-            vectors = np.frombuffer(b"".join(cell[2] for cell in cells), dtype="<f4").reshape(len(cells), length // 4)
-            yield [cell[0] for cell in cells], [cell[1] for cell in cells], vectors
+            floats = np.frombuffer(b"".join(cell[2] for cell in cells), dtype="<f4")
+            yield [cell[0] for cell in cells], [cell[1] for cell in cells], floats.reshape(-1, length // 4)
 
 
 def _places(collection: Collection, odd: Odd) -> tuple[Place, ...]:
@@ -156,7 +159,11 @@ def vector_not_finite(collection: Collection) -> Iterator[Finding]:
             count=odd.count,
             unit="vectors",
             expected="finite components",
-            found={"elements": examples(odd.elements), "queue_rows": len(odd.queued), "ids": _some_ids(collection, odd)},
+            found={
+                "elements": examples(odd.elements),
+                "queue_rows": len(odd.queued),
+                "ids": _some_ids(collection, odd),
+            },
             where=_places(collection, odd),
             means="Distances to these vectors are no numbers: such a record is never found, or always first.",
             remedy=Remedy(action="replace-vectors", safety="lossy", loses=odd.count),
@@ -166,6 +173,14 @@ def vector_not_finite(collection: Collection) -> Iterator[Finding]:
 
 def _some_ids(collection: Collection, odd: Odd) -> list[str]:
     return examples([*ids_of(collection, odd.elements[:100]), *(name for _, name in odd.queued)])
+
+
+_ZERO_UNDER_COSINE = (
+    "A zero vector has no direction: under cosine its distance to everything is the same, and no search "
+    "ranks "
+    "the record."
+)
+_ZERO_ELSEWHERE = "A zero vector is often what an embedder gives for an empty text."
 
 
 @check("CF705", needs=("segment", "rows"))
@@ -186,8 +201,7 @@ def vector_zero(collection: Collection) -> Iterator[Finding]:
                 "ids": _some_ids(collection, odd),
             },
             where=_places(collection, odd),
-            means="A zero vector has no direction: under cosine its distance to everything is the same, and no search "
-            "ranks the record." if cosine else "A zero vector is often what an embedder gives for an empty text.",
+            means=_ZERO_UNDER_COSINE if cosine else _ZERO_ELSEWHERE,
             remedy=Remedy(action="replace-vectors", safety="lossy", loses=odd.count),
             severity=None if cosine else "note",
             lists=_lists(collection, odd),
@@ -217,7 +231,10 @@ def vector_not_normalised(collection: Collection) -> Iterator[Finding]:
                 "ids": _some_ids(collection, odd),
             },
             where=_places(collection, odd),
-            means="Cosine distances are computed as if every vector had length 1: these records rank too high or too low.",
+            means=(
+                "Cosine distances are computed as if every vector had length 1: these records rank too "
+                "high or too low."
+            ),
             remedy=Remedy(action="normalise-vectors", safety="safe"),
             lists=_lists(collection, odd),
         )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from forensics.absent import Absent, NotApplicable
 from forensics.codes import lookup
 from forensics.model import Cause, Confidence, Finding, Place, Remedy, Severity
@@ -58,7 +60,7 @@ def finding(
     confidence: Confidence = "certain",
     severity: Severity | None = None,
     causes: Sequence[Cause] = (),
-    lists: Mapping[str, Sequence[Any]] | None = None,
+    lists: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
 ) -> Finding:
     """A finding with the name and severity of the catalogue; `severity` only where a check may lower it."""
     row = lookup(code)
@@ -76,8 +78,12 @@ def finding(
         means=means,
         remedy=remedy,
         causes=tuple(causes),
-        lists=lists or {},
+        lists={name: _as_sequence(values) for name, values in (lists or {}).items()},
     )
+
+
+def _as_sequence(values: Sequence[Any] | np.ndarray) -> Sequence[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def _database(store: Store) -> Any:

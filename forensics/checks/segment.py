@@ -74,10 +74,16 @@ def _meaning(missing: int, records: int) -> str:
 
 def _causes(segment: VectorSegment, records: Records, watermark: int | None) -> tuple[Cause, ...]:
     if watermark:
-        text = f"max_seq_id says that this segment was flushed up to {watermark}, and its directory is {segment.state}"
+        text = (
+            f"max_seq_id says that this segment was flushed up to {watermark}, and its directory is "
+            f"{segment.state}"
+        )
         name = "directory-removed" if segment.state == "absent" else "index-emptied"
         return (Cause(name=name, confidence="likely", evidence=text),)
-    text = f"the segment was never flushed, and the queue brings only {int(records.pending.sum())} of {len(records)}"
+    text = (
+        f"the segment was never flushed, and the queue brings only {int(records.pending.sum())} of "
+        f"{len(records)}"
+    )
     return (Cause(name="queue-emptied", confidence="likely", evidence=text),)
 
 
@@ -99,7 +105,8 @@ def watermark_row(collection: Collection) -> int | None:
 
 
 def was_persisted(collection: Collection) -> bool:
-    """True where SQLite remembers that the vector segment has been flushed: its watermark is there and above 0."""
+    """True where SQLite remembers that the vector segment has been flushed: its watermark is there and above
+    0."""
     return bool(watermark_row(collection))
 
 
@@ -147,6 +154,8 @@ def stub_segment(collection: Collection) -> Iterator[Finding]:
         expected="nothing: this is healthy",
         found={"sizes": sizes, "records": len(rows), "sync_threshold": collection.settings.sync_threshold},
         where=(Place(file=segment.relative),),
-        means="The index has not been flushed yet; the queue is the only copy of its vectors. Leave it alone.",
+        means=(
+            "The index has not been flushed yet; the queue is the only copy of its vectors. Leave it alone."
+        ),
         remedy=Remedy(action="none", safety="safe"),
     )

@@ -21,7 +21,8 @@ RUNAWAY = 10_000
 
 @check("CF303", needs=("segment",))
 def header_invalid(collection: Collection) -> Iterator[Finding]:
-    """header.bin has another length than 100 bytes, contradicts itself, or contradicts level 0 and the id map."""
+    """header.bin has another length than 100 bytes, contradicts itself, or contradicts level 0 and the id
+    map."""
     segment = segment_of(collection)
     if segment.state != "persisted" or not present(segment.facts[HEADER_FILE]):
         return
@@ -78,7 +79,8 @@ def _count_too_high(segment: VectorSegment) -> str | None:
 
 
 def _count_too_low(segment: VectorSegment) -> str | None:
-    """Elements behind the last counted one carry labels that the id map knows and that the counted ones lack."""
+    """Elements behind the last counted one carry labels that the id map knows and that the counted ones
+    lack."""
     header, id_map, summary = segment.files.geometry, segment.id_map, segment.files.summary
     if isinstance(header, Absent) or isinstance(summary, Absent) or not isinstance(id_map, IdMap):
         return None

@@ -10,7 +10,6 @@ from forensics.absent import Absent
 from forensics.checks.places import (
     examples,
     geometry_of,
-    id_map_of,
     in_segment,
     needed,
     segment_of,
@@ -25,7 +24,8 @@ from forensics.store import Collection
 from forensics.strays import elements_behind
 
 SLACK = 1 << 20
-"""Bytes behind the last list that are a tail (CF311); more than this, and than the lists themselves, is bloat."""
+"""Bytes behind the last list that are a tail (CF311); more than this, and than the lists themselves, is
+bloat."""
 
 
 @check("CF304", needs=("geometry", "level0"))
@@ -128,7 +128,8 @@ def _legal_end(walk: LinkWalk) -> int:
 
 @check("CF307", needs=("links",))
 def link_lists_bloated(collection: Collection) -> Iterator[Finding]:
-    """link_lists.bin is larger than its elements can need, by more than the need itself and more than SLACK."""
+    """link_lists.bin is larger than its elements can need, by more than the need itself and more than
+    SLACK."""
     walk, facts = links_of(collection), _facts(collection, LINKS_FILE)
     needs = _legal_end(walk)
     if not _is_bloat(walk, facts.size):
@@ -188,7 +189,8 @@ def _is_bloat(walk: LinkWalk, size: int) -> bool:
 
 
 def _is_of_elements_behind(collection: Collection, walk: LinkWalk) -> bool:
-    """The tail is the lists of the elements that a newer flush left behind the last counted one (CF501 names them)."""
+    """The tail is the lists of the elements that a newer flush left behind the last counted one (CF501 names
+    them)."""
     behind = len(elements_behind(segment_of(collection)))
     further = walk_link_lists(walk.raw, walk.count + behind, walk.M) if behind else walk
     return further.problem is None and further.end == walk.raw.size
@@ -210,7 +212,9 @@ def norm_invalid(collection: Collection) -> Iterator[Finding]:
         expected="a finite norm above 0",
         found={"elements": examples(bad), "norms": [str(value) for value in _norms(collection)[bad[:10]]]},
         where=(Place(file=in_segment(collection, LENGTH_FILE).file, offset=4 * int(bad[0])),),
-        means="Search is as before, but the vectors that are handed out for these records are wrong in length.",
+        means=(
+            "Search is as before, but the vectors that are handed out for these records are wrong in length."
+        ),
         remedy=Remedy(action="rebuild-lengths", safety="lossy", loses=int(bad.size)),
         lists={"elements": bad},
     )
@@ -221,7 +225,8 @@ def _norms(collection: Collection) -> np.ndarray:
 
 
 def _bad_norms(collection: Collection) -> np.ndarray:
-    """Live elements with an invalid norm beside a vector that is neither zero nor broken (CF705, CF704 name those)."""
+    """Live elements with an invalid norm beside a vector that is neither zero nor broken (CF705, CF704 name
+    those)."""
     files, summary, norms = segment_of(collection).files, summary_of(collection), _norms(collection)
     used = summary.live[: len(norms)] & (summary.labels[: len(norms)] >= 1)
     with np.errstate(invalid="ignore"):

@@ -16,7 +16,8 @@ def remedy_for(
 ) -> Remedy:
     """Safe where a vector of every one of these records still exists and is not possibly older; else lossy.
 
-    `loses` counts the records that have no vector left anywhere in the store, whether or not a document remains.
+    `loses` counts the records that have no vector left anywhere in the store, whether or not a document
+    remains.
     """
     sources = sources or find_sources(collection, ids)
     lost = int((~sources.found).sum())
@@ -25,7 +26,8 @@ def remedy_for(
 
 
 def tally(sources: Sources) -> dict[str, int]:
-    """Where the vectors are: by kind of source, those possibly older, and what is left of those without one."""
+    """Where the vectors are: by kind of source, those possibly older, and what is left of those without
+    one."""
     counts = {kind: number for kind, number in sources.counts().items() if kind != "none"}
     lost = ~sources.found
     return {
