@@ -13,8 +13,7 @@ Json = Any
 Ruling = Literal["confirmed", "refuted", "not decidable"]
 MAP_LOST = ("CF401", "CF402", "CF403", "CF404", "CF405")
 OUT_OF_STEP = ("CF301", "CF501", "CF503", "CF204", "CF212")
-FAILED = ("error", "dies", "hangs", "wrong")
-VECTOR_CALLS = ("get with embeddings", "get_embeddings", "get(embeddings)")
+FAILED = ("error", "dies", "wrong")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +34,14 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What one call did when it was tried on a copy."""
+    """What one call did when it was tried on a copy; `first`: which record makes it fail, and why."""
 
     collection: str
     name: str
+    code: str
     verdict: str
     says: str
+    first: tuple[str, str] | None = None
 
     @property
     def failed(self) -> bool:
@@ -136,13 +137,14 @@ def _another_code_path(tried: Sequence[Call]) -> Hypothesis:
 def _compared(collection: str, tried: Sequence[Call]) -> tuple[Ruling, str]:
     mine = {call.name: call for call in tried if call.collection == collection}
     peek = mine.get("peek")
-    get = next((mine[name] for name in VECTOR_CALLS if name in mine), None)
+    get = mine.get("get with embeddings")
     if peek is None or get is None:
         return "not decidable", f"peek and get with embeddings were not both tried{_in(collection)}."
     if peek.failed and get.failed:
         same = "with the same words" if peek.says == get.says else f"({get.says})"
         text = f"peek fails{_in(collection)} ({peek.says}), and get with embeddings fails too, {same}."
-        return "refuted", text
+        alike = peek.first is not None and peek.first == get.first
+        return "refuted", f"{text} Both stop at the same record." if alike else text
     if peek.failed:
         return "confirmed", f"peek fails{_in(collection)} ({peek.says}); get with embeddings answers."
     if get.failed:
@@ -162,9 +164,19 @@ def _calls(probe: Mapping[str, Json]) -> Iterator[Call]:
             yield Call(
                 collection=collection["name"],
                 name=call["call"],
+                code=call["code"],
                 verdict=call["verdict"],
-                says=str(call.get("text") or call.get("error") or ""),
+                says=call["detail"],
+                first=_first(call["because"]),
             )
+
+
+def _first(because: Sequence[Mapping[str, Json]]) -> tuple[str, str] | None:
+    """(id, where it stands and why it has no vector) of the first record that lacks one."""
+    if not because:
+        return None
+    first = because[0]
+    return str(first["id"]), f"at position {number(first['position'])}: {first['why']}"
 
 
 def _segments_out_of_step(diagnosis: Mapping[str, Json]) -> Hypothesis:
@@ -233,11 +245,23 @@ def _rejected(diagnosis: Mapping[str, Json]) -> Iterator[Hypothesis]:
                     name=raised(name.replace("-", " ")),
                     claim=f"How {finding['code']}{_in(finding['collection'])} came about.",
                     ruling="refuted",
-                    evidence=(
-                        f"It leaves {joined(leaves, 'or')} records missing; here it is: {at['name']}.",
-                    ),
+                    evidence=(_misplaced(leaves, at["name"]),),
                     codes=_cited([finding]),
                 )
+
+
+_PLACES = {
+    "all": "every record",
+    "oldest": "the oldest",
+    "newest": "the newest",
+    "middle": "a gap in the middle",
+    "scattered": "records all over the sequence",
+}
+
+
+def _misplaced(leaves: Sequence[str], place: str) -> str:
+    expected = joined([_PLACES[name] for name in leaves], "or")
+    return f"What it leaves missing is {expected}; what is missing here is {_PLACES.get(place, place)}."
 
 
 def summary(diagnosis: Mapping[str, Json], ruled: Sequence[Hypothesis]) -> str:

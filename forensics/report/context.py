@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -16,7 +16,7 @@ from forensics.report.causes import Hypothesis
 from forensics.report.custody import Custody, custody
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
-from forensics.report.plain import counted, number, quoted
+from forensics.report.plain import counted, number, quoted, short
 from forensics.report.standing import Standing, impact, standing
 from forensics.report.summary import (
     code_ranges,
@@ -78,6 +78,7 @@ class Report:
     cause: str
     hypotheses: tuple[Hypothesis, ...]
     ranked: tuple[Hypothesis, ...]
+    probed: str
     calls: tuple[causes.Call, ...]
     plan: str
     actions: tuple[ActionView, ...]
@@ -126,13 +127,14 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         cause=causes.summary(diagnosis, ruled) if ruled else "",
         hypotheses=ruled,
         ranked=(*causes.ranked_causes(diagnosis), *causes.rejected_causes(diagnosis)),
-        calls=causes.calls(files.get("probe")),
+        probed=(files.get("probe") or {}).get("advice", ""),
+        calls=tuple(_calls(files, reveal)),
         plan="" if plan is None else plan_sentence(plan),
         actions=() if plan is None else tuple(action_view(action) for action in plan["actions"]),
         effects=effect_views(effects),
         done=tuple(_done(files, reveal)),
         verdict="" if verdict is None else verified_sentence(verdict),
-        tests=() if verdict is None else tuple(proof_view(test) for test in verdict["tests"]),
+        tests=() if verdict is None else tuple(proof_view(test, reveal) for test in verdict["tests"]),
         remaining=tuple((verdict or plan or {}).get("remaining", ())),
         comparison=_comparison(files),
         before_after=figures.before_after(effects, _records(diagnosis)),
@@ -226,6 +228,15 @@ def _missing(files: CaseFiles, diagnosis: Mapping[str, Json]) -> Iterator[Strip]
         if rowids.size:
             end = max(int(rowids.max()), last.get(finding["collection"]) or 0)
             yield figures.missing_strip(finding["collection"], rowids, 1, end, "rowid")
+
+
+def _calls(files: CaseFiles, reveal: Reveal) -> Iterator[causes.Call]:
+    """What each call did; the id that made it fail is shortened unless ids are revealed."""
+    for call in causes.calls(files.get("probe")):
+        if call.first is not None and not reveal.ids:
+            yield replace(call, first=(short(call.first[0]), call.first[1]))
+        else:
+            yield call
 
 
 def _done(files: CaseFiles, reveal: Reveal) -> Iterator[Fact]:

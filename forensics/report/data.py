@@ -18,6 +18,7 @@ _FREE_KEYS = frozenset(
     {"actions", "changed", "checks", "codes", "columns", "files", "findings", "hidden", "kept", "keys"}
     | {"missing", "present", "problems", "reasons", "tables"}
 )
+_QUOTED = re.compile(r"\{('[^']*'|\"[^\"]*\"): [^{}]*\}")
 _TAME = re.compile(r"CF\d{3}|[\w.-]*\.(bin|pickle|sqlite3|parquet)|[0-9a-f]{8}-[0-9a-f-]{27}(/.*)?")
 
 
@@ -49,6 +50,11 @@ def redacted(value: Json, reveal: Reveal, key: str = "", *, content: bool = Fals
     if isinstance(value, str) and _hides(key, reveal, content):
         return short(value)
     return value
+
+
+def without_content(text: str, reveal: Reveal) -> str:
+    """A sentence without the values of the metadata that it quotes: `{'kind': …}`."""
+    return text if reveal.documents else _QUOTED.sub(r"{\1: …}", text)
 
 
 def _nested(value: Json) -> bool:

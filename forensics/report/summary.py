@@ -254,6 +254,13 @@ def plan_sentence(plan: Mapping[str, Json]) -> str:
     return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} will be done; {losing}."
 
 
+def outcome_of(test: Mapping[str, Json]) -> tuple[str, str]:
+    """(tone, word) of a test: ok passed, error failed, or note skipped where nothing could be asked."""
+    if test["passed"] and test["detail"].startswith("skipped:"):
+        return "note", "skipped"
+    return ("ok", "passed") if test["passed"] else ("error", "failed")
+
+
 _BY = {
     "checks+engine": "by the checks and by the engine",
     "checks": "by the checks alone; the engine was not asked",
@@ -262,10 +269,10 @@ _BY = {
 
 def verified_sentence(verdict: Mapping[str, Json]) -> str:
     """Whether the repair did what the plan said."""
-    failed = [test for test in verdict["tests"] if not test["passed"]]
-    ran = len(verdict["tests"])
+    words = [outcome_of(test)[1] for test in verdict["tests"]]
+    failed, ran = words.count("failed"), len(words) - words.count("skipped")
     if failed:
-        return f"Not verified: {number(len(failed))} of {counted(ran, 'test')} failed."
+        return f"Not verified: {number(failed)} of {counted(ran, 'test')} failed."
     if verdict["verified"] not in _BY:
         return f"Not verified, although none of {counted(ran, 'test')} failed."
     passed = "the one test" if ran == 1 else f"all {number(ran)} tests"

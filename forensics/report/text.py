@@ -18,6 +18,7 @@ from forensics.report.summary import (
     headline,
     last_line,
     loss_sentence,
+    outcome_of,
     plan_sentence,
     records_sentence,
     remedy_sentence,
@@ -206,7 +207,7 @@ def verdict_text(verdict: Json) -> str:
     """Whether it is verified, test by test, and what is left."""
     data = as_json(verdict)
     stay = " ".join(data["remaining"])
-    left = f"Findings that stay: {stay}." if stay else "No finding is left."
+    left = f"Findings that stay: {stay}." if stay else "No finding above a note is left."
     blocks = [
         verified_sentence(data),
         "\n".join(_test_text(test) for test in data["tests"]),
@@ -218,17 +219,50 @@ def verdict_text(verdict: Json) -> str:
 
 def _test_text(test: Mapping[str, Json]) -> str:
     over = "" if test["count"] is None else f" ({number(test['count'])})"
-    mark = "  ok    " if test["passed"] else "  FAIL  "
+    mark = {"passed": "  ok    ", "failed": "  FAIL  "}.get(outcome_of(test)[1], "  skip  ")
     return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, mark)
 
 
 def result_text(result: Mapping[str, Json]) -> str:
     """What `apply` came to: done and verified or not, the records before and after, what stays, where."""
     if not result["applied"]:
-        case = visible(str(result["case"]))
-        return f"Nothing was changed. To carry out the plan: forensics apply --case {case} --yes"
+        return _unapplied_text(result)
     lines = [applied_sentence(result), f"  {records_sentence(result['records'])}"]
     stay = " ".join(result["remaining"])
-    lines.append(f"  Findings that stay: {stay}." if stay else "  No finding is left.")
+    lines.append(f"  Findings that stay: {stay}." if stay else "  No finding above a note is left.")
     lines += [_field(name, visible(str(result[name]))) for name in ("case", "report") if result.get(name)]
     return "\n".join(lines)
+
+
+def _unapplied_text(result: Mapping[str, Json]) -> str:
+    if result.get("to"):
+        return f"The store was not touched. A repaired copy stands at {visible(str(result['to']))}."
+    if result.get("nothing_to_do"):
+        return "Nothing to do: the store was not touched."
+    case = visible(str(result["case"]))
+    return f"Nothing was changed. To carry out the plan: forensics apply --case {case} --yes"
+
+
+def probe_text(result: Mapping[str, Json]) -> str:
+    """What each call did on a throw-away copy: advice first, then a line per call and why it fails."""
+    blocks = [_wrapped(visible(result["advice"]), "")]
+    blocks += [_probed_text(collection) for collection in result["collections"]]
+    return "\n\n".join(blocks)
+
+
+def _probed_text(collection: Mapping[str, Json]) -> str:
+    title = (
+        f"collection {quoted(collection['name'])}, asked with chromadb {visible(str(collection['chromadb']))}"
+    )
+    return "\n".join([title, *(line for call in collection["calls"] for line in _call_text(call))])
+
+
+def _call_text(call: Mapping[str, Json]) -> Iterator[str]:
+    head = f"  {call['verdict']:<11} {call['code']:<34}"
+    yield _wrapped(visible(call["detail"]), " " * 48, head + " ").rstrip()
+    if call["because"]:
+        first, more = call["because"][0], len(call["because"]) - 1
+        rest = f" (and {number(more)} more)" if more else ""
+        at = f"the first record without a vector, at position {number(first['position'])}"
+        text = f"{at}: {quoted(first['id'])}, {first['why']}{rest}"
+        yield _wrapped(text, " " * 16, " " * 14)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from forensics.report.data import EVERYTHING, Reveal, lines, redacted
+from forensics.report.data import EVERYTHING, Reveal, lines, redacted, without_content
 from forensics.report.plain import number, quoted, raised, short
 from forensics.report.summary import (
     approval_sentence,
@@ -16,6 +16,7 @@ from forensics.report.summary import (
     effect_sentence,
     headline,
     loss_sentence,
+    outcome_of,
     remedy_sentence,
 )
 from forensics.report.text import brief_path
@@ -164,18 +165,21 @@ def action_view(data: Mapping[str, Json]) -> ActionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofView:
-    """One line of a verification."""
+    """One line of a verification; `tone` and `word` say passed, failed or skipped."""
 
     name: str
-    passed: bool
+    tone: str
+    word: str
     detail: str
     count: str
 
 
-def proof_view(data: Mapping[str, Json]) -> ProofView:
+def proof_view(data: Mapping[str, Json], reveal: Reveal = EVERYTHING) -> ProofView:
     """A test of the verdict as text."""
     count = "" if data["count"] is None else number(data["count"])
-    return ProofView(name=data["name"], passed=bool(data["passed"]), detail=data["detail"], count=count)
+    tone, word = outcome_of(data)
+    detail = without_content(data["detail"], reveal)
+    return ProofView(name=data["name"], tone=tone, word=word, detail=detail, count=count)
 
 
 def effect_views(effects: Sequence[Mapping[str, Json]]) -> tuple[Fact, ...]:
