@@ -11,23 +11,35 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from typing import Any
 
-import chromadb
-import numpy as np
-from chromadb.config import Settings
+# chromadb imports jsonschema, and that a grammar of web addresses: seconds, for what nothing here needs.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import chromadb  # noqa: E402
+import numpy as np  # noqa: E402
+from chromadb.config import Settings  # noqa: E402
 
 ADD_BATCH = 500
 
 
 def run(request: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Does the operations in order, numbered from `request["first"]`; an error ends only its own."""
-    session = Session(request, folder)
+    """Does the operations in order, numbered from `request["first"]`.
+
+    An error ends only its own operation, but for those with a "group": after one of them the next group is
+    not begun.
+    """
+    session, failed = Session(request, folder), None
     with open(os.path.join(folder, "steps.jsonl"), "a", encoding="utf-8") as log:
         for number, operation in enumerate(request["operations"], request["first"]):
+            if failed is not None and operation.get("group") != failed:
+                break
             _note(log, {"begin": number})
-            _note(log, {"end": number, **session.outcome(number, operation)})
+            outcome = session.outcome(number, operation)
+            _note(log, {"end": number, **outcome})
+            failed = failed if outcome["ok"] else operation.get("group")
             if operation["op"] == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
     return {"chromadb": chromadb.__version__}

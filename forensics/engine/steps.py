@@ -17,7 +17,6 @@ from forensics.engine.releases import installed_beside, release_python
 from forensics.errors import CannotComplete, ChildFailed, MissingPackage
 
 SESSION = "forensics.engine.session"
-GIB = 1 << 30
 ENDS = ("kill", "reopen")
 """Operations after which a new process goes on."""
 
@@ -82,7 +81,8 @@ def engine_session(
 
     An operation is {"op": open · count · get · peek · query · add · upsert · delete · list_collections ·
     reopen · kill, "collection": name, …}; `arrays` are the files that `vectors` names. After a death the rest
-    goes on in a new process; with `isolate` each operation has its own. `timeout` is for one process.
+    goes on in a new process; with `isolate` each operation has its own. Where operations have a "group", the
+    steps end with the first group in which one failed. `timeout` is for one process.
     """
     python = engine_python(version, create=create)
     request = {"store": str(store_copy)}
@@ -94,6 +94,8 @@ def engine_session(
             part = _together(operations[len(steps) :], isolate)
             limits = {"timeout": timeout, "memory": memory, "file_size": file_size}
             steps += _process(request, part, len(steps), folder, python, limits)
+            if not steps[-1].ok and "group" in operations[len(steps) - 1]:
+                break
         return steps
 
 
@@ -122,10 +124,10 @@ def _process(
         run_child(SESSION, full, python=python, folder=folder, **limits)
     except ChildFailed as failure:
         died = failure.message
-    steps = [_step(folder, operations[line["end"] - first]["op"], line) for line in _ended(folder)]
-    if len(steps) < len(asked):
-        steps.append(Step(asked[len(steps)]["op"], ok=False, died=died or "the child ended without a word"))
-    elif len(asked) < len(operations):
+    steps = [_step(folder, asked[line["end"] - first]["op"], line) for line in _ended(folder)]
+    if died is not None and len(steps) < len(asked):
+        steps.append(Step(asked[len(steps)]["op"], ok=False, died=died))
+    elif len(steps) == len(asked) < len(operations):
         steps.append(Step("reopen", ok=True))
     return steps
 
@@ -149,17 +151,3 @@ def _step(folder: Path, op: str, line: Mapping[str, Any]) -> Step:
         ids=json.loads(ids.read_text(encoding="utf-8")) if ids.exists() else None,
         embeddings=np.load(rows) if rows.exists() else None,
     )
-
-
-def default_memory(store: Path) -> int:
-    """An address space that a sound store never needs in full: 8 GiB and four times its files."""
-    sizes = sum(
-        path.stat().st_blocks * 512 for path in store.rglob("*") if path.is_file() and not path.is_symlink()
-    )
-    return 8 * GIB + 4 * sizes
-
-
-def default_file_size(store: Path) -> int:
-    """The largest file that the engine may write there: 2 GiB above the largest there is."""
-    sizes = [path.stat().st_size for path in store.rglob("*") if path.is_file() and not path.is_symlink()]
-    return 2 * GIB + 2 * max(sizes, default=0)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from forensics.engine.steps import Step, default_file_size, default_memory, engine_session
+from forensics.engine.limits import default_file_size, default_memory
+from forensics.engine.steps import Step, engine_session
 from forensics.engine.truth import Expected
 from forensics.model import Test
 

@@ -1,0 +1,72 @@
+"""How much a child may take, and whether the engine would fit into this machine at all; predicted before it
+starts.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+GIB = 1 << 30
+
+
+def allocated(store: Path) -> int:
+    """Bytes on the disk of all regular files below `store`."""
+    return sum(facts.st_blocks * 512 for facts in _facts(store))
+
+
+def default_memory(store: Path) -> int:
+    """An address space that a sound store never needs in full: 8 GiB and four times its files."""
+    return 8 * GIB + 4 * allocated(store)
+
+
+def default_file_size(store: Path) -> int:
+    """The largest file that the engine may write there: twice the largest there is and 2 GiB."""
+    return 2 * GIB + 2 * max((facts.st_size for facts in _facts(store)), default=0)
+
+
+def _facts(store: Path) -> list[os.stat_result]:
+    return [path.stat() for path in store.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def engine_memory(store: Path) -> int:
+    """Bytes that chromadb is expected to need with every index of `store` loaded: the index files, id maps
+    tenfold.
+    """
+    binaries = sum(path.stat().st_blocks * 512 for path in store.glob("*/*.bin") if path.is_file())
+    maps = sum(path.stat().st_size for path in store.glob("*/index_metadata.pickle") if path.is_file())
+    return round(1.2 * binaries) + 10 * maps + GIB // 4
+
+
+def available_memory() -> int | None:
+    """Bytes that may be taken without swapping; None where the system does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    lines = (line.split() for line in text.splitlines() if line.startswith("MemAvailable"))
+    return next((int(words[1]) * 1024 for words in lines), None)
+
+
+def lacking_memory(store: Path) -> str | None:
+    """One sentence where the engine would not fit into memory, else None."""
+    needed, have = engine_memory(store), available_memory()
+    if have is None or needed <= have:
+        return None
+    return f"the engine would need about {needed / GIB:.1f} GiB of memory, {have / GIB:.1f} GiB are available"
+
+
+def roomy_folder(needed: int) -> Path | None:
+    """The first of the usual scratch places with `needed` bytes and some more free, or None."""
+    places = (Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd())
+    return next((place for place in places if place.is_dir() and _free(place) > needed + GIB // 8), None)
+
+
+def _free(folder: Path) -> int:
+    if not os.access(folder, os.W_OK):
+        return 0
+    if not hasattr(os, "statvfs"):
+        return 1 << 62
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

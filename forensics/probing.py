@@ -1,0 +1,323 @@
+"""The live symptom: what each API call does on a throw-away copy, in a child, judged by what is on disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.engine.limits import (
+    allocated,
+    default_file_size,
+    default_memory,
+    lacking_memory,
+    roomy_folder,
+)
+from forensics.engine.probe import CALLS, Call, Verdict, Word, arrays_of, judged
+from forensics.engine.releases import installed_beside
+from forensics.engine.steps import engine_session
+from forensics.engine.truth import Expected, expected_collection
+from forensics.errors import NoSpace
+from forensics.model import Diagnosis
+from forensics.readers.id_map import IdMap
+from forensics.store import Collection, Store, open_store
+
+OWN_COPY = 256 << 20
+"""Up to this size every call gets its own fresh copy; a larger store is copied once."""
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is on disk before anything is asked: per collection what the engine should show and what it can
+    lose.
+    """
+
+    expected: dict[str, Expected]
+    holdings: dict[str, Holdings]
+    causes: dict[str, list[dict[str, Any]]]
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a collection holds of vectors: ids mapped or queued with a vector, and elements of level 0."""
+
+    ids: frozenset[str] = field(repr=False)
+    elements: int
+
+    def lost_to(self, after: Holdings) -> int:
+        """How many vectors are in none of the two places any more."""
+        return max(len(self.ids - after.ids), self.elements - after.elements, 0)
+
+
+def probe(
+    store: Path,
+    *,
+    versions: Sequence[str] | None = None,
+    diagnosis: Diagnosis | None = None,
+    collection: str | None = None,
+    timeout: float | None = None,
+) -> dict[str, Any]:
+    """count, get, get with embeddings, peek, query and a filtered query, each judged: right · incomplete ·
+    wrong · error · dies; JSON-ready, with what is safe to use until the repair.
+
+    `versions` are chromadb releases (None: the installed one; others are installed if need be). The store
+    itself is only read. Raises CannotComplete where a release, the room for a copy or the memory for the
+    engine is not to be had.
+    """
+    truth = truth_of(store, collection)
+    runs = [_run(store, truth, version, timeout) for version in versions or [None]]
+    collections = [entry for run in runs for entry in run]
+    names = [version or installed_beside() or "" for version in versions or [None]]
+    return {
+        "schema": 1,
+        "store": str(store),
+        "chromadb": ", ".join(names),
+        "collections": collections,
+        "advice": advice(collections, diagnosis),
+    }
+
+
+def exit_status(result: dict[str, Any]) -> int:
+    """0: every call returned the truth; 4: not."""
+    calls = (call for entry in result["collections"] for call in entry["calls"])
+    return 0 if all(call["verdict"] == "right" for call in calls) else 4
+
+
+def truth_of(path: Path, collection: str | None = None) -> Truth:
+    """The truth of every collection, or of one, by our readers."""
+    with open_store(path) as store:
+        chosen = store.collections if collection is None else (store.collection(collection),)
+        known = {one.name: (one, expected_collection(one)) for one in chosen}
+        return Truth(
+            {name: expected for name, (_, expected) in known.items() if expected is not None},
+            {name: _holdings(one) for name, (one, _) in known.items()},
+            {name: trace(one) for name, (one, _) in known.items()},
+            tuple(name for name, (_, expected) in known.items() if expected is None),
+        )
+
+
+def _holdings(collection: Collection) -> Holdings:
+    mapped = collection.id_map.id_to_label.keys() if isinstance(collection.id_map, IdMap) else ()
+    rows = collection.queue.rows()
+    queued = () if isinstance(rows, Absent) else (row.id for row in rows if row.vector_bytes)
+    vector = collection.vector
+    elements = 0 if isinstance(vector, Absent) else vector.files.elements
+    return Holdings(frozenset(mapped) | frozenset(queued), elements)
+
+
+def trace(collection: Collection, limit: int = SHOWN) -> list[dict[str, Any]]:
+    """The first `limit` records, in the order in which `peek` takes them, that have no vector: id, position
+    and why.
+
+    1.x gives up at the first of them: `peek` is `get` with embeddings of the first ten.
+    """
+    records = collection.records
+    if isinstance(records, Absent) or not records.known:
+        return []
+    lacking = np.flatnonzero(records.missing)[:limit].tolist()
+    return [{"id": records.rows.ids[row], "position": row, "why": _why(records, row)} for row in lacking]
+
+
+def _why(records: Any, row: int) -> str:
+    label, element = int(records.labels[row]), int(records.elements[row])
+    if label < 0:
+        return "the id map has no label for it"
+    if element < 0:
+        return f"its label {label} is on no element of level 0"
+    return f"its element {element} (label {label}) is flagged deleted"
+
+
+# --- asking ---
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict, and how many vectors of the copy were destroyed while it was found."""
+
+    verdict: Verdict
+    destroys: int
+
+
+def _run(store: Path, truth: Truth, version: str | None, timeout: float | None) -> list[dict[str, Any]]:
+    """One entry per collection for one release."""
+    lacking = lacking_memory(store)
+    if lacking is not None:
+        raise NoSpace(f"The store was not probed: {lacking}.")
+    size = allocated(store)
+    with _scratch(2 * size) as scratch:
+        copies = _Copies(store, scratch, each_its_own=size <= OWN_COPY)
+        engine = _Engine(copies, truth, version, timeout)
+        answers = {
+            name: _entries(engine.answers(one), truth.causes[name]) for name, one in truth.expected.items()
+        }
+        if truth.unread or not answers:
+            answers[""] = [_opening(engine, truth)]
+    beside = version or installed_beside()
+    return [{"name": name, "chromadb": beside, "calls": calls} for name, calls in answers.items()]
+
+
+def _opening(engine: _Engine, truth: Truth) -> dict[str, Any]:
+    """Whether the store opens and names its collections: asked where SQLite gives our readers no rows to
+    judge by.
+    """
+    call = Call("list_collections", "list_collections()", lambda one: [], lambda one, steps: Verdict("right"))
+    with engine.copies.copy() as copy:
+        step = engine_session(copy, [{"op": "list_collections"}], version=engine.version, create=True)[0]
+    known = sorted({*truth.expected, *truth.unread})
+    if not step.ok:
+        fatal = step.died is not None or (step.error or ("",))[0] == "PanicException"
+        return _entry(call, Verdict("dies" if fatal else "error", step.text), 0, [])
+    word: Word = "right" if step.value == known and known else "wrong"
+    return _entry(call, Verdict(word, f"names {step.value}; SQLite holds {known}"), 0, [])
+
+
+@contextmanager
+def _scratch(needed: int) -> Generator[Path]:
+    place = roomy_folder(needed)
+    if place is None:
+        raise NoSpace(
+            f"No scratch folder has the {needed:,} bytes that a throw-away copy needs (TMPDIR names one)."
+        )
+    folder = Path(tempfile.mkdtemp(prefix="forensics-probe-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Copies:
+    """Throw-away copies of a store: a fresh one for each call, or one for all where it is large."""
+
+    def __init__(self, store: Path, scratch: Path, *, each_its_own: bool) -> None:
+        self.store, self.scratch, self.each_its_own = store, scratch, each_its_own
+        self.made = 0
+
+    @contextmanager
+    def copy(self) -> Generator[Path]:
+        from forensics.copying import copy_store
+
+        target = self.scratch / f"copy-{self.made if self.each_its_own else 0}"
+        if not target.exists():
+            copy_store(self.store, target)
+            self.made += 1
+        yield target
+        if self.each_its_own:
+            shutil.rmtree(target)
+
+
+class _Engine:
+    """One release, asked call by call. A call that fails ends its process and its copy; the next gets fresh
+    ones.
+    """
+
+    def __init__(self, copies: _Copies, truth: Truth, version: str | None, timeout: float | None) -> None:
+        self.copies, self.truth, self.version, self.timeout = copies, truth, version, timeout
+
+    def answers(self, one: Expected) -> list[tuple[Call, Answer]]:
+        """What every call does on this collection. Where vectors are destroyed, each is asked by itself."""
+        left = [call for call in CALLS if call.needs(one)]
+        found: list[tuple[Call, Answer]] = []
+        while left:
+            answered = self.ask(one, left)
+            if len(answered) > 1 and any(answer.destroys for _, answer in answered):
+                answered = [pair for call, _ in answered for pair in self.ask(one, [call])]
+            found += answered
+            left = left[len(answered) :]
+        return found
+
+    def ask(self, one: Expected, calls: Sequence[Call]) -> list[tuple[Call, Answer]]:
+        """The answers up to the first call that failed, at least one; in one process on one copy."""
+        parts = [call.operations(one) for call in calls]
+        operations = [{**step, "group": n} for n, part in enumerate(parts) for step in part]
+        with self.copies.copy() as copy:
+            steps = engine_session(
+                copy,
+                operations,
+                version=self.version,
+                arrays=arrays_of(one),
+                timeout=self.timeout or 60 + len(one.ids) / 200,
+                memory=default_memory(copy),
+                file_size=default_file_size(copy),
+                create=True,
+            )
+            after = truth_of_copy(copy).get(one.name, Holdings(frozenset(), 0))
+        lost = self.truth.holdings[one.name].lost_to(after)
+        answered: list[tuple[Call, Answer]] = []
+        for call, part in zip(calls, parts, strict=True):
+            if steps:
+                answered.append((call, Answer(judged(call, one, steps[: len(part)]), lost)))
+            steps = steps[len(part) :]
+        return answered
+
+
+def truth_of_copy(copy: Path) -> dict[str, Holdings]:
+    """What every collection of a copy still holds after it was asked."""
+    with Store(copy) as store:
+        return {one.name: _holdings(one) for one in store.collections}
+
+
+def _entries(found: Sequence[tuple[Call, Answer]], causes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_entry(call, answer.verdict, answer.destroys, causes) for call, answer in found]
+
+
+def _entry(call: Call, verdict: Verdict, lost: int, causes: list[dict[str, Any]]) -> dict[str, Any]:
+    detail = verdict.detail
+    if lost:
+        detail += f"; on the copy this call destroyed {lost:,} vectors"
+    failed = verdict.verdict in ("error", "wrong", "dies") and call.name in ("peek", "get with embeddings")
+    first = [cause for cause in causes if cause["position"] < 10] if call.name == "peek" else causes
+    return {
+        "call": call.name,
+        "code": call.code,
+        "verdict": verdict.verdict,
+        "reaches": verdict.reaches,
+        "of": verdict.of,
+        "detail": detail,
+        "destroys": lost,
+        "because": first if failed else [],
+        "safe_to_use": verdict.verdict == "right" and not lost,
+    }
+
+
+# --- advice ---
+
+
+def advice(collections: Sequence[dict[str, Any]], diagnosis: Diagnosis | None) -> str:
+    """What may be used until the repair, in a few sentences; a warning against opening comes first."""
+    calls = [call for entry in collections for call in entry["calls"]]
+    lost = max((call["destroys"] for call in calls), default=0)
+    unsafe = diagnosis is not None and diagnosis.store.get("safe_to_open") is False
+    parts: list[str] = []
+    if lost or unsafe:
+        parts.append("Do not open this store with Chroma before it is repaired.")
+        if lost:
+            parts.append(f"On the throw-away copy, opening it destroyed {lost:,} vectors.")
+        return " ".join(parts)
+    if all(call["safe_to_use"] for call in calls):
+        return "Every call returned the truth; nothing is in the way of using this store."
+    safe, partial, bad = _by_use(calls)
+    if safe:
+        parts.append(f"Safe to use until the repair: {', '.join(safe)}.")
+    if partial:
+        parts.append(f"Answers, but does not reach every record: {', '.join(partial)}.")
+    if bad:
+        parts.append(f"Not to be used: {', '.join(bad)}.")
+    return " ".join([*parts, "Write nothing until then: a flush makes some losses final."])
+
+
+def _by_use(calls: Sequence[dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
+    """Call names by their worst verdict over all collections: right, incomplete, anything else."""
+    worst: dict[str, int] = {}
+    for call in calls:
+        rank = {"right": 0, "incomplete": 1}.get(call["verdict"], 2)
+        worst[call["call"]] = max(worst.get(call["call"], 0), rank)
+    return tuple([name for name, rank in worst.items() if rank == wanted] for wanted in (0, 1, 2))  # pyright: ignore[reportReturnType]
