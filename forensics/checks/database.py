@@ -17,7 +17,7 @@ from forensics.store import Store
 
 __all__ = ["database_catalogue", "database_full_text", "database_rows"]
 
-FREE_SHARE = 0.05
+FREE_SHARE = 0.1
 """Freed pages are worth a note from this share of the file on."""
 
 

@@ -65,8 +65,8 @@ def replay_wedged(collection: Collection) -> Iterator[Finding]:
         expected="the label of every pending id is on a live element, or it has none",
         found={"examples": examples(ids), "pending": len(pending or ()), "watermarks": marks},
         where=(in_table("embeddings_queue", f"rows of {len(ids)} ids above {collection.vector_watermark}"),),
-        means="Every open replays the pending rows and fails: 'Failed to apply logs to the hnsw segment writer'. "
-        "None of them is ever persisted.",
+        means="Every open replays the pending rows: 'Failed to apply logs to the hnsw segment writer'."
+        " None of them is ever persisted.",
         remedy=Remedy(action="add-missing-vectors", safety="safe"),
         lists={"ids": ids},
     )

@@ -75,7 +75,7 @@ def _unseen_writes(collection: Collection, behind: dict[str, int]) -> list[str]:
 
 @check("CF203")
 def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
-    """A watermark above all that this queue ever gave and that is not explained by its having been emptied."""
+    """A watermark above all that this queue ever gave, and not because somebody emptied it."""
     marks = poisoned_marks(collection)
     if not marks:
         return
@@ -165,7 +165,7 @@ def _is_uninitialised(collection: Collection) -> bool:
 
 
 def _brought(collection: Collection, mark: int, only: set[str] | None, vector: bool) -> dict[str, int]:
-    """id → seq_id of its last row up to the mark, where that row makes or keeps it (with a vector, if asked)."""
+    """id → seq_id of its last row up to the mark, where that row makes it (with a vector, if asked)."""
     sql = (
         "SELECT id, operation, seq_id, vector IS NOT NULL FROM embeddings_queue"
         " WHERE topic = ? AND seq_id <= ? ORDER BY seq_id"
@@ -286,7 +286,7 @@ def _rows_up_to(collection: Collection, mark: int) -> int:
 
 @check("CF212", needs=("id_map", "records"))
 def purged_unapplied(collection: Collection) -> Iterator[Finding]:
-    """Records changed after the vector watermark whose rows are gone from the queue, and that the index lacks."""
+    """Records changed after the vector watermark that neither the queue nor the index has."""
     records = collection.records
     if not isinstance(records, Records) or _is_uninitialised(collection) or not records.missing.any():
         return

@@ -86,7 +86,7 @@ def records_above(database: Database, segment: str, watermark: int) -> dict[str,
 
 
 def purges(database: Database) -> bool | None:
-    """Whether the engine deletes applied rows by itself (never before 0.5.6); None if the store does not say."""
+    """Whether the engine deletes applied rows (never before 0.5.6); None if the store does not say."""
     if "embeddings_queue_config" not in database.tables:
         return False
     found = database.rows("SELECT config_json_str FROM embeddings_queue_config ORDER BY id LIMIT 1")

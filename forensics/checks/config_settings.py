@@ -1,0 +1,338 @@
+"""The settings of collections: readable, known, the same everywhere, and fitting the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.checks.places import examples, in_table
+from forensics.checks.registry import check, finding
+from forensics.model import Finding, Remedy
+from forensics.readers.embeddings_queue import QueueRow
+from forensics.readers.layout import Header
+from forensics.readers.settings import DEFAULTS, SPACES, parse_json
+from forensics.records import Records
+from forensics.store import Collection, Store, VectorSegment
+
+WHOLE = ("hnsw:M", "hnsw:construction_ef", "hnsw:search_ef", "hnsw:num_threads", "hnsw:batch_size")
+KNOWN = frozenset({*WHOLE, "hnsw:space", "hnsw:sync_threshold", "hnsw:resize_factor"})
+SAMPLE = 20
+
+
+@check("CF805")
+def config_type_key(collection: Collection) -> Iterator[Finding]:
+    """A configuration without `_type` in a store that only releases before 1.0 wrote."""
+    config = parse_json(collection.row.config_json_str, "config_json_str")
+    if collection.store.is_modern or isinstance(config, Absent) or "_type" in config:
+        return
+    yield finding(
+        "CF805",
+        collection,
+        count=1,
+        unit="configurations",
+        expected={"_type": "CollectionConfigurationInternal"},
+        found={"keys": sorted(config)},
+        where=(in_table("collections", f"id = {collection.id}: config_json_str"),),
+        means="Clients of 0.5 and 0.6 fail on it with KeyError: '_type'. Clients of 1.x read it.",
+        remedy=Remedy(action="mend-configuration", safety="safe"),
+    )
+
+
+@check("CF806")
+def hnsw_parameter_invalid(collection: Collection) -> Iterator[Finding]:
+    """An hnsw: key that Chroma does not know, or a value of the wrong type."""
+    tables = {"collection_metadata": collection.id, "segment_metadata": collection.vector_segment_id or ""}
+    wrong = {
+        f"{table}.{key}": value
+        for table, owner in tables.items()
+        for key, value in collection.database.metadata_of(table, f"{table.split('_')[0]}_id", owner).items()
+        if str(key).startswith("hnsw:") and not _is_valid(str(key), value)
+    }
+    if not wrong:
+        return
+    yield finding(
+        "CF806",
+        collection,
+        count=len(wrong),
+        unit="settings",
+        expected={"known": sorted(KNOWN)},
+        found=wrong,
+        where=tuple(in_table(name.split(".")[0], f"key = {name.split('.')[1]}") for name in wrong),
+        means="Clients refuse it: 'Unknown HNSW parameter' or 'Invalid value for HNSW parameter'.",
+        remedy=Remedy(action="mend-configuration", safety="safe"),
+    )
+
+
+def _is_valid(key: str, value: Any) -> bool:
+    if key == "hnsw:space":
+        return value in SPACES
+    if key == "hnsw:resize_factor":
+        return isinstance(value, int | float)
+    return key in KNOWN and isinstance(value, int)
+
+
+@check("CF807")
+def space_differs(collection: Collection) -> Iterator[Finding]:
+    """Places that record the space say different things, or the vectors were built with another one."""
+    spaces = _spaces(collection)
+    built = built_with(collection)
+    in_force = collection.settings.space
+    misbuilt = built is not None and (built == "cosine") != (in_force == "cosine")
+    if len(set(spaces.values())) <= 1 and not misbuilt:
+        return
+    yield finding(
+        "CF807",
+        collection,
+        count=len(spaces),
+        unit="places",
+        expected={"space": "cosine" if built == "cosine" else in_force},
+        found={"in_force": in_force, "places": spaces, "vectors_built_as": built},
+        where=tuple(in_table(_table_of(place), f"space = {space}") for place, space in spaces.items()),
+        means=_space_means(in_force, misbuilt=misbuilt),
+        remedy=Remedy(action="choose-the-space", safety="manual"),
+        confidence="certain" if misbuilt else "likely",
+    )
+
+
+def _space_means(in_force: str, *, misbuilt: bool) -> str:
+    if misbuilt:
+        return (
+            f"Distances are those of {in_force}, but the vectors were stored for another space: wrong ranks."
+        )
+    return f"Chroma uses {in_force}; somebody asked for another space and may misread the distances."
+
+
+def _table_of(place: str) -> str:
+    return f"collections.{place}" if place.endswith("_str") else place
+
+
+def _spaces(collection: Collection) -> dict[str, str]:
+    """place → space, without a configuration of bare defaults that 1.x itself takes no notice of."""
+    settings = collection.settings
+    legacy = "segment_metadata" in settings.spaces()
+    return {
+        place: space
+        for place, space in settings.spaces().items()
+        if not (
+            legacy and place == "config_json_str" and settings.source != place and space == DEFAULTS["space"]
+        )
+    }
+
+
+def built_with(collection: Collection) -> str | None:
+    """Says "cosine" where stored vectors are queued ones scaled to length 1, "not cosine" if as queued.
+
+    None where no applied queue row with a vector of another length than 1 is left to compare with.
+    """
+    records, vector = collection.records, collection.vector
+    if not isinstance(records, Records) or not isinstance(vector, VectorSegment):
+        return None
+    pairs = _pairs(collection, records, vector)
+    if pairs is None:
+        return None
+    raw, stored = pairs
+    norms = np.linalg.norm(raw, axis=1, keepdims=True)
+    telling = (np.abs(norms[:, 0] - 1) > 1e-3) & (norms[:, 0] > 0)
+    if not telling.any():
+        return None
+    raw, stored, norms = raw[telling], stored[telling], norms[telling]
+    if np.allclose(stored, raw / norms, atol=1e-5):
+        return "cosine"
+    return "not cosine" if np.array_equal(stored, raw) else None
+
+
+def _pairs(
+    collection: Collection, records: Records, vector: VectorSegment
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(k, dim) queued and stored vectors of the same ids, of the newest rows that were applied."""
+    sql = (
+        "SELECT id, max(seq_id) FROM embeddings_queue WHERE topic = ? AND seq_id <= ? AND vector IS NOT NULL"
+        " GROUP BY id ORDER BY 2 DESC LIMIT ?"
+    )
+    mark = collection.vector_watermark
+    found = collection.database.rows(sql, (collection.queue.topic, mark, SAMPLE))
+    geometry = vector.files.geometry
+    if isinstance(found, Absent) or not found or not isinstance(geometry, Header):
+        return None
+    applied = {row[0]: row[1] for row in found if row[0] not in collection.pending}
+    at = [index for index in np.flatnonzero(records.indexed).tolist() if records.rows.ids[index] in applied]
+    if not at or isinstance(vector.files.level0, Absent):
+        return None
+    seqs = np.array([applied[records.rows.ids[index]] for index in at], dtype=np.int64)
+    raw = collection.queue.vectors(seqs, geometry.dim)
+    stored = vector.files.vectors(records.elements[at])
+    whole = np.isfinite(raw).all(axis=1)
+    return (raw[whole], stored[whole]) if whole.any() else None
+
+
+def header_dimension(collection: Collection) -> int | None:
+    """The dimension of the elements that the index holds; None where it holds none or cannot be read."""
+    vector = collection.vector
+    if not isinstance(vector, VectorSegment) or vector.state != "persisted":
+        return None
+    geometry = vector.files.geometry
+    return geometry.dim if isinstance(geometry, Header) and geometry.cur_element_count else None
+
+
+def _queued_vectors(collection: Collection) -> list[QueueRow]:
+    rows = collection.pending_rows
+    return [] if isinstance(rows, Absent) else [row for row in rows if row.vector_bytes]
+
+
+@check("CF808")
+def dimension_missing(collection: Collection) -> Iterator[Finding]:
+    """collections.dimension is NULL although there are vectors."""
+    if collection.dimension is not None:
+        return
+    dim = header_dimension(collection)
+    queued = {(row.vector_bytes or 0) // 4 for row in _queued_vectors(collection)}
+    if dim is None and not queued:
+        return
+    known = dim if dim is not None else next(iter(queued)) if len(queued) == 1 else None
+    yield finding(
+        "CF808",
+        collection,
+        count=1,
+        unit="collections",
+        expected={"dimension": known},
+        found={"dimension": None, "header.bin": dim, "queue": sorted(queued)},
+        where=(in_table("collections", f"id = {collection.id}: dimension"),),
+        means="Every query answers with nothing and no error, and get returns no embeddings.",
+        remedy=Remedy(action="set-dimension", safety="manual" if known is None else "safe"),
+    )
+
+
+@check("CF809")
+def dimension_differs(collection: Collection) -> Iterator[Finding]:
+    """collections.dimension, header.bin and the pending vectors are not of one dimension."""
+    dim, said = header_dimension(collection), collection.dimension
+    true = dim if dim is not None else said
+    wrong = [row for row in _queued_vectors(collection) if true and row.vector_bytes not in (4 * true, None)]
+    wrong = [row for row in wrong if not (row.vector_bytes or 0) % 4]
+    differs = dim is not None and said is not None and dim != said
+    if not differs and not wrong:
+        return
+    yield finding(
+        "CF809",
+        collection,
+        count=int(differs) + len(wrong),
+        unit="places",
+        expected={"dimension": true},
+        found={"collections": said, "header.bin": dim, "queue": _lengths(wrong)},
+        where=_dimension_places(collection, wrong, differs=differs),
+        means=_dimension_means(wrong, said, differs=differs),
+        remedy=_dimension_remedy(collection, wrong),
+        lists={"seq_ids": [row.seq_id for row in wrong], "ids": sorted({row.id for row in wrong})},
+    )
+
+
+def _lengths(rows: list[QueueRow]) -> Mapping[str, Any]:
+    dims = sorted({(row.vector_bytes or 0) // 4 for row in rows})
+    return {"rows": len(rows), "dimensions": dims, "seq_ids": examples([row.seq_id for row in rows])}
+
+
+def _dimension_places(collection: Collection, rows: list[QueueRow], *, differs: bool) -> Any:
+    places = [in_table("collections", f"id = {collection.id}: dimension")] if differs else []
+    queue = [in_table("embeddings_queue", f"seq_id {row.seq_id}") for row in rows[:5]]
+    return (*places, *queue)
+
+
+def _dimension_means(rows: list[QueueRow], said: int | None, *, differs: bool) -> str:
+    parts = []
+    if differs:
+        parts.append(f"Clients expect vectors of dimension {said} and refuse those of the index.")
+    if rows:
+        parts.append(f"1.x reads past the end of {len(rows)} queued vectors and stores what lies there.")
+    return " ".join(parts)
+
+
+def _dimension_remedy(collection: Collection, rows: list[QueueRow]) -> Remedy:
+    """Setting the number loses nothing; a row of another dimension goes to the case with its vector."""
+    if not rows:
+        return Remedy(action="set-dimension", safety="safe")
+    records = collection.records
+    ids = {row.id for row in rows}
+    kept = set(records.ids(records.indexed)) if isinstance(records, Records) and records.known else set[str]()
+    lost = len(ids - kept)
+    return Remedy(action="quarantine-queue-rows", safety="lossy" if lost else "safe", loses=lost)
+
+
+@check("CF811", scope="store", needs=("database",))
+def config_unreadable(store: Store) -> Iterator[Finding]:
+    """Configuration that is not JSON of a known shape: of the queue, or of a collection."""
+    yield from _queue_config(store)
+    for collection in store.collections:
+        problems = {
+            name: problem
+            for name, text in (
+                ("config_json_str", collection.row.config_json_str),
+                ("schema_str", collection.row.schema_str),
+            )
+            if (problem := _shape_problem(name, text))
+        }
+        if problems:
+            yield _unreadable(collection, problems)
+
+
+def _shape_problem(name: str, text: str | None) -> str:
+    """What keeps every release from reading it; empty for NULL and for what can be read."""
+    parsed = {} if text is None else parse_json(text, name)
+    if isinstance(parsed, Absent):
+        return parsed.reason
+    if name == "schema_str" and text is not None:
+        gone = [key for key in ("defaults", "keys") if not isinstance(parsed.get(key), dict)]
+        return f"schema_str lacks {' and '.join(gone)}" if gone else ""
+    parts = [key for key in ("vector_index", "hnsw_configuration") if key in parsed]
+    wrong = [key for key in parts if not isinstance(parsed[key], dict)]
+    return f"{wrong[0]} is no object" if wrong else ""
+
+
+def _unreadable(collection: Collection, problems: dict[str, str]) -> Finding:
+    known = [place for place in collection.settings.spaces() if place not in problems]
+    return finding(
+        "CF811",
+        collection,
+        count=len(problems),
+        unit="configurations",
+        expected="JSON objects of a known shape",
+        found=problems,
+        where=tuple(in_table("collections", f"id = {collection.id}: {name}") for name in problems),
+        means="Every call fails: 'Could not deserialize configuration' or '… schema'. The space is "
+        + (f"still recorded in {known[0]}." if known else "recorded nowhere else."),
+        remedy=Remedy(action="mend-configuration", safety="safe" if known else "manual"),
+    )
+
+
+def _queue_config(store: Store) -> Iterator[Finding]:
+    database = store.database
+    if isinstance(database, Absent) or "embeddings_queue_config" not in database.tables:
+        return
+    found = database.rows("SELECT id, config_json_str FROM embeddings_queue_config")
+    rows = [] if isinstance(found, Absent) else found
+    bad = {str(row[0]): text for row in rows if (text := _queue_problem(row[1]))}
+    if bad:
+        yield finding(
+            "CF811",
+            store,
+            count=len(bad),
+            unit="configurations",
+            expected={"automatically_purge": "true or false"},
+            found=bad,
+            where=(in_table("embeddings_queue_config", f"id = {', '.join(bad)}"),),
+            means="Every open fails: 'Failed to parse legacy config'.",
+            remedy=Remedy(action="mend-configuration", safety="safe"),
+        )
+
+
+def _queue_problem(text: str | None) -> str:
+    parsed = parse_json(text, "config_json_str")
+    if isinstance(parsed, Absent):
+        return parsed.reason
+    return (
+        ""
+        if isinstance(parsed.get("automatically_purge"), bool)
+        else "automatically_purge is not true or false"
+    )
