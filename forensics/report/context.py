@@ -8,18 +8,17 @@ from pathlib import PurePath
 from typing import Any
 
 import forensics
-from forensics.codes import catalogue
 from forensics.report import advice, causes, figures
 from forensics.report.advice import Advice, Lessons
 from forensics.report.casefiles import CaseFiles, EvidenceFile
 from forensics.report.causes import Hypothesis
-from forensics.report.custody import Custody, custody
+from forensics.report.custody import Custody, custody, without_seconds
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
+from forensics.report.method import CheckRow, check_rows, codes_of, limit_lines, loss_lines, masked_rows
 from forensics.report.plain import counted, number, quoted, short
 from forensics.report.standing import Standing, impact, standing
 from forensics.report.summary import (
-    code_ranges,
     coverage_sentence,
     last_line,
     plan_sentence,
@@ -41,17 +40,6 @@ from forensics.report.views import (
 )
 
 Json = Any
-OUTCOMES = ("found", "crashed", "partial", "skipped")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRow:
-    """The outcome of one check of the catalogue."""
-
-    code: str
-    name: str
-    outcome: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,21 +93,22 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
     diagnosis = files.get("diagnosis") or _no_diagnosis()
     plan, verdict = files.get("plan"), files.get("verdict")
     effects = (verdict or plan or {}).get("effects", ())
+    stand = standing(files)
     ruled = causes.hypotheses(diagnosis, files.get("probe")) if files.get("diagnosis") else ()
     return Report(
         title=_title(files),
         icons=ICONS,
-        standing=standing(files),
+        standing=stand,
         facts=tuple(_facts(files, diagnosis, written)),
         collections=tuple(collection_view(row) for row in diagnosis["collections"]),
         impact=impact(files),
         layers=figures.layers(diagnosis["collections"]),
         custody=custody(files, reveal),
         coverage=coverage_sentence(diagnosis),
-        checks=_checks(diagnosis),
-        clean=_codes(diagnosis, "clean"),
-        masked=_masked(diagnosis),
-        not_looked_for=_codes(diagnosis, "not-asked"),
+        checks=check_rows(diagnosis),
+        clean=codes_of(diagnosis, "clean"),
+        masked=masked_rows(diagnosis),
+        not_looked_for=codes_of(diagnosis, "not-asked"),
         findings=tuple(_findings(files, diagnosis, reveal, linked)),
         summary=last_line(diagnosis),
         missing=tuple(_missing(files, diagnosis)),
@@ -129,8 +118,10 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         ranked=(*causes.ranked_causes(diagnosis), *causes.rejected_causes(diagnosis)),
         probed=(files.get("probe") or {}).get("advice", ""),
         calls=tuple(_calls(files, reveal)),
-        plan="" if plan is None else plan_sentence(plan),
-        actions=() if plan is None else tuple(action_view(action) for action in plan["actions"]),
+        plan="" if plan is None else plan_sentence(plan, done=stand.carried_out),
+        actions=tuple(
+            action_view(action, done=stand.carried_out) for action in (plan or {}).get("actions", ())
+        ),
         effects=effect_views(effects),
         done=tuple(_done(files, reveal)),
         verdict="" if verdict is None else verified_sentence(verdict),
@@ -140,8 +131,8 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         before_after=figures.before_after(effects, _records(diagnosis)),
         lessons=advice.lessons(files),
         advice=advice.actions(finding["code"] for finding in diagnosis["findings"]),
-        losses=tuple(_losses(plan, reveal)),
-        limits=tuple(_limits(files, reveal)),
+        losses=tuple(loss_lines(plan, reveal)),
+        limits=tuple(limit_lines(files, reveal)),
         files=tuple(_file_facts(files, linked)),
         rerun=_rerun(files, diagnosis),
     )
@@ -171,41 +162,17 @@ def _facts(files: CaseFiles, diagnosis: Mapping[str, Json], written: str) -> Ite
     tool = dict(diagnosis["tool"])
     name = f"{tool.pop('name', 'forensics')} {tool.pop('version', forensics.__version__)}"
     yield Fact(label="Tool", value=", ".join([name, *(f"{key} {value}" for key, value in tool.items())]))
+    if files.get("probe") is not None:
+        yield Fact(
+            label="Engine asked", value=f"chromadb {files.get('probe')['chromadb']}, on throw-away copies"
+        )
+    yield Fact(label="Host", value="")
     yield Fact(label="Examiner", value="")
     yield Fact(label="Incident", value="")
 
 
 def _moment(text: str) -> str:
     return text[:19].replace("T", " ")
-
-
-def _checks(diagnosis: Mapping[str, Json]) -> tuple[CheckRow, ...]:
-    """Every check that found or missed something, those that found something first."""
-    rows = [check for check in diagnosis["checks"] if check["outcome"] in OUTCOMES]
-    rows.sort(key=lambda check: (OUTCOMES.index(check["outcome"]), check["code"]))
-    return tuple(
-        CheckRow(code=row["code"], name=_name(row["code"]), outcome=row["outcome"], reason=row["reason"])
-        for row in rows
-    )
-
-
-def _name(code: str) -> str:
-    row = catalogue().get(code)
-    return "" if row is None else row.name
-
-
-def _codes(diagnosis: Mapping[str, Json], outcome: str) -> str:
-    """The codes with that outcome, neighbours joined."""
-    return code_ranges([check["code"] for check in diagnosis["checks"] if check["outcome"] == outcome])
-
-
-def _masked(diagnosis: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
-    """(codes, the finding that they follow from), one row for each such finding."""
-    rows = [check for check in diagnosis["checks"] if check["outcome"] == "masked"]
-    reasons = dict.fromkeys(row["reason"] for row in rows)
-    return tuple(
-        (code_ranges([row["code"] for row in rows if row["reason"] == reason]), reason) for reason in reasons
-    )
 
 
 def _findings(
@@ -246,7 +213,7 @@ def _done(files: CaseFiles, reveal: Reveal) -> Iterator[Fact]:
             place = f" in {quoted(entry['collection'])}" if entry.get("collection") else ""
             yield Fact(
                 label=f"{entry.get('kind')}{place}",
-                value=show(redacted(entry.get("effect") or "done", reveal)),
+                value=show(redacted(without_seconds(entry.get("effect")) or "done", reveal)),
             )
 
 
@@ -268,35 +235,6 @@ def _amounts(findings: Iterable[Mapping[str, Json]]) -> dict[str, str]:
 
 def _records(diagnosis: Mapping[str, Json]) -> dict[str, int]:
     return {row["name"]: row["records"] or 0 for row in diagnosis["collections"]}
-
-
-def _losses(plan: Mapping[str, Json] | None, reveal: Reveal) -> Iterator[str]:
-    for loss in (plan or {}).get("losses", ()):
-        rest = {key: value for key, value in redacted(loss, reveal).items() if key in ("examples", "ids")}
-        amount = counted(loss["count"], "record") if "count" in loss else "records"
-        reason = loss.get("reason", "no reason given")
-        yield f"{quoted(loss.get('collection', ''))}: {amount} – {reason}. {show(rest)}"
-
-
-def _limits(files: CaseFiles, reveal: Reveal) -> Iterator[str]:
-    diagnosis, verdict = files.get("diagnosis"), files.get("verdict")
-    yield from (f"A file of the case could not be used: {reason}." for reason in files.damaged)
-    if diagnosis is None:
-        return
-    if not diagnosis["store"].get("unchanged", True):
-        yield "The store changed while it was read; every finding is only possible."
-    rest = sum(check["outcome"] == "not-asked" for check in diagnosis["checks"])
-    if rest:
-        yield f"{counted(rest, 'code')} of the catalogue were not looked for (see Method and coverage)."
-    if files.get("probe") is None:
-        yield "What each API call does was not tried; causes that only a call can show stay open."
-    if verdict is not None and verdict["verified"] == "checks":
-        yield "The repair was proved by the checks alone; the engine itself was not asked."
-    yield "Times are modification times of files; whoever copies or restores files can change them."
-    if not reveal.ids:
-        yield "Ids are shortened to their start and some of their SHA-256; the case folder has them whole."
-    if not reveal.documents:
-        yield "Document texts and values of metadata are left out or shortened; the report can be shared."
 
 
 def _file_facts(files: CaseFiles, linked: bool) -> Iterator[Fact]:

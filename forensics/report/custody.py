@@ -108,11 +108,17 @@ def log_rows(log: Iterable[Mapping[str, Json]], reveal: Reveal) -> Iterator[LogR
         if entry.get("event") == "reported":
             continue
         facts = {key: value for key, value in entry.items() if key not in ("time", "event")}
+        facts["effect"] = without_seconds(facts.get("effect"))
         yield LogRow(
             time=str(entry.get("time", ""))[:19].replace("T", " "),
             event=str(entry.get("event", "")).replace("_", " "),
             facts=show(redacted(facts, reveal)),
         )
+
+
+def without_seconds(effect: Json) -> Json:
+    """What an action did, without how long it took: that differs from run to run."""
+    return {k: v for k, v in effect.items() if k != "seconds"} if isinstance(effect, Mapping) else effect
 
 
 def _statement(files: CaseFiles) -> Iterator[str]:

@@ -51,9 +51,14 @@ class Standing:
     tiles: tuple[Tile, ...]
     must: tuple[str, ...]
 
+    @property
+    def carried_out(self) -> bool:
+        """True where the actions of the plan were done: in the store, in a copy, or before an undo."""
+        return self.phase in ("repaired", "copied", "undone")
+
 
 def phase_of(files: CaseFiles) -> str:
-    """empty, looked, planned, nothing-to-do, copied, repaired, interrupted or undone."""
+    """empty, looked, planned, refused, nothing-to-do, copied, repaired, interrupted or undone."""
     result = files.get("result")
     moves = [
         str(e.get("event"))
@@ -63,12 +68,19 @@ def phase_of(files: CaseFiles) -> str:
     if moves and moves[-1].endswith(" begins"):
         return "interrupted"
     if result is None:
-        return "planned" if files.get("plan") else "looked" if files.get("diagnosis") else "empty"
+        return _unfinished(files)
     if result.get("nothing_to_do"):
         return "nothing-to-do"
     if not result.get("applied"):
         return "copied" if result.get("to") else "planned"
     return "undone" if moves and moves[-1].startswith("undo") else "repaired"
+
+
+def _unfinished(files: CaseFiles) -> str:
+    verdict = files.get("verdict")
+    if verdict is not None and not verdict["passed"]:
+        return "refused"
+    return "planned" if files.get("plan") else "looked" if files.get("diagnosis") else "empty"
 
 
 def standing(files: CaseFiles) -> Standing:
@@ -120,6 +132,9 @@ def _sentences(files: CaseFiles, phase: str) -> Iterator[str]:
     elif phase == "copied":
         yield f"The store itself was not touched. The repaired copy stands at {result['to']}."
         yield before
+    elif phase == "refused":
+        yield "The repaired draft did not pass its verification, so the store was left as it is."
+        yield before
     elif phase == "interrupted":
         yield "The exchange of the repaired entries began and was not finished; no engine can open the store."
         yield before
@@ -140,14 +155,14 @@ def _tiles(files: CaseFiles, phase: str) -> Iterator[Tile]:
     yield Tile(value=_total(diagnosis["collections"], "records"), label="records in SQLite", link="impact")
     yield _reach(files, diagnosis, phase)
     yield from _repaired_tiles(files, phase)
-    count = len(above_notes(diagnosis))
-    after = files.get("after")
-    left = f" → {number(len(above_notes(after)))}" if after is not None and phase == "repaired" else ""
-    yield Tile(
-        value=f"{number(count)}{left}",
-        label="findings above a note",
-        link="findings",
-        tone="error" if count else "ok",
+    yield _findings_tile(diagnosis, files.get("after") if phase == "repaired" else None)
+
+
+def _findings_tile(before: Mapping[str, Json], after: Mapping[str, Json] | None) -> Tile:
+    counts = [len(above_notes(side)) for side in (before, after) if side is not None]
+    value = " → ".join(number(count) for count in counts)
+    return Tile(
+        value=value, label="findings above a note", link="findings", tone="error" if counts[-1] else "ok"
     )
 
 
@@ -224,7 +239,9 @@ def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, 
         yield f"{CLOSED}: stop every process that uses it."
     else:
         yield "Let nobody write to the store until it is repaired: every write blurs its evidence."
-    if phase == "planned":
+    if phase == "refused":
+        yield "See Verification for the tests that failed; the draft was thrown away."
+    elif phase == "planned":
         yield f"Read the plan below. To carry it out: `forensics apply --case {folder} --yes`"
     elif phase == "looked":
         yield f"Plan the repair: `forensics plan {diagnosis['store']['path']}`"

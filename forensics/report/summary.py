@@ -214,10 +214,10 @@ def loss_sentence(action: Mapping[str, Json]) -> str:
     return f"{action['safety']}: nothing is lost"
 
 
-def approval_sentence(action: Mapping[str, Json]) -> str:
-    """Whether the plan does it, or what it would take."""
+def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
+    """Whether the plan does it, or did it, or what it would take."""
     if action["approved"]:
-        return "will be done"
+        return "done" if done else "will be done"
     codes = " ".join(action["codes"])
     match action["approval"]:
         case "accept-loss":
@@ -242,8 +242,8 @@ def effect_sentence(effect: Mapping[str, Json]) -> str:
     return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
 
 
-def plan_sentence(plan: Mapping[str, Json]) -> str:
-    """What the plan comes to, in one line."""
+def plan_sentence(plan: Mapping[str, Json], *, done: bool = False) -> str:
+    """What the plan comes to, or came to, in one line."""
     approved = [action for action in plan["actions"] if action["approved"]]
     lost = sum(effect["lost"] for effect in plan["effects"])
     if not plan["actions"]:
@@ -251,7 +251,8 @@ def plan_sentence(plan: Mapping[str, Json]) -> str:
     if not approved:
         return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
     losing = f"{counted(lost, 'record')} cannot be brought back" if lost else "no record is lost"
-    return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} will be done; {losing}."
+    tense = ("was" if len(approved) == 1 else "were") if done else "will be"
+    return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} {tense} done; {losing}."
 
 
 def outcome_of(test: Mapping[str, Json]) -> tuple[str, str]:

@@ -21,7 +21,16 @@ _EVENTS = {
     "diagnosed": "The store was diagnosed and sealed.",
     "planned": "The repair was planned.",
     "probed": "The calls were tried on a throw-away copy.",
-    "reported": "A report was written.",
+    "apply begins": "The exchange of the repaired entries with those of the store began.",
+    "apply done": "The repaired entries stood in the store, the original in the draft.",
+    "apply taken back": "The exchange was taken back; the store is the original.",
+    "applied": "The repaired store was sealed; the result is in the case.",
+    "copied": "A repaired copy was made elsewhere; the store was not touched.",
+    "undo begins": "The undo began.",
+    "undo done": "The original stood in the store again.",
+    "redo begins": "The undo of the undo began.",
+    "redo done": "The repaired entries stood in the store again.",
+    "released": "The kept original was let go; there is no undo any more.",
 }
 
 
@@ -38,7 +47,8 @@ class Event:
 def timeline(files: CaseFiles) -> tuple[Event, ...]:
     """Dated events in order, then those that have only a place in the sequence."""
     manifest, diagnosis = files.get("manifest"), files.get("diagnosis")
-    dated = [*_written(manifest), *_compared(manifest), *(_logged(entry) for entry in files.log)]
+    logged = [_logged(entry) for entry in files.log if entry.get("event") != "reported"]
+    dated = [*_written(manifest), *_compared(manifest), *logged]
     dated.sort(key=lambda event: event.when)
     return (*dated, *_sequence(diagnosis))
 
@@ -104,14 +114,20 @@ def _inferred(when_ns: int, what: str, source: str) -> Event:
 def _logged(entry: Mapping[str, Json]) -> Event:
     event = str(entry.get("event", ""))
     when = str(entry.get("time", ""))[:19].replace("T", " ")
-    what = _EVENTS.get(event, f"{event[:1].upper()}{event[1:].replace('-', ' ').replace('_', ' ')}.")
+    what = _EVENTS.get(event, f"{words(event)}.")
+    if event == "action":
+        what = f"On the draft: {entry.get('kind')}{_of(entry.get('collection'))}."
     return Event(when=when, what=what, source="log.jsonl", kind="observed")
+
+
+def _of(collection: str | None) -> str:
+    return "" if collection is None else f" of {quoted(collection)}"
 
 
 def _sequence(diagnosis: Mapping[str, Json] | None) -> Iterator[Event]:
     """What the findings say of seq_ids, and how they think it came about."""
     for finding in (diagnosis or {}).get("findings", ()):
-        place = "" if finding["collection"] is None else f" of {quoted(finding['collection'])}"
+        place = _of(finding["collection"])
         for first, last in _ranges(finding["found"]):
             amount = counted(finding["count"], finding["unit"])
             yield Event(

@@ -149,7 +149,7 @@ class ActionView:
     why: str
 
 
-def action_view(data: Mapping[str, Json]) -> ActionView:
+def action_view(data: Mapping[str, Json], *, done: bool = False) -> ActionView:
     """An action's JSON as text; each code comes with the anchor of its finding."""
     return ActionView(
         title=data["title"],
@@ -157,7 +157,7 @@ def action_view(data: Mapping[str, Json]) -> ActionView:
         codes=tuple((code, anchor(code, data["collection"])) for code in data["codes"]),
         place=place_name(data["collection"]),
         approved=bool(data["approved"]),
-        approval=approval_sentence(data),
+        approval=approval_sentence(data, done=done),
         loses=loss_sentence(data),
         why=data["why"],
     )
