@@ -207,7 +207,7 @@ def _command(pid: int) -> str:
     words = [word for word in _text(pid, "cmdline").split("\0") if word]
     if not words:
         return _text(pid, "comm").strip() or "unknown"
-    return " ".join([os.path.basename(words[0]), *words[1:]])[:80]
+    return " ".join(" ".join([os.path.basename(words[0]), *words[1:]]).split())[:80]
 
 
 def _text(pid: int, name: str) -> str:

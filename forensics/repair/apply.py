@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.case import Case
@@ -227,13 +227,13 @@ def complete(
 
 def beyond_times(changes: tuple[Change, ...], transition: Transition) -> tuple[Change, ...]:
     """Without the mtimes of directories in which the transition traded names."""
-    touched = {PurePosixPath(store).parent.as_posix() for store, _ in transition.steps}
+    touched = swap.touched(transition.steps)
     return tuple(c for c in changes if not (c.what == "mtime" and c.path in touched))
 
 
 def with_times(expected: Manifest, now: Manifest, transition: Transition) -> Manifest:
     """The expected seal with the mtimes that these directories have now."""
-    touched = {PurePosixPath(store).parent.as_posix() for store, _ in transition.steps}
+    touched = swap.touched(transition.steps)
     known = now.by_path
     entries = tuple(
         replace(e, mtime_ns=known[e.path].mtime_ns) if e.path in touched and e.path in known else e

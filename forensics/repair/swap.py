@@ -63,9 +63,9 @@ def begin(
         raise CannotComplete(f"The {last.name} of {draft.case.folder} was interrupted; finish it first.")
     _refuse_what_cannot_be_traded(draft, steps)
     places = places_of(draft, steps)
-    folders = sorted({PurePosixPath(store).parent.as_posix() for store, _ in steps})
-    before = {folder: os.stat(draft.store / folder).st_mtime_ns for folder in folders}
     wanted = times_after or {}
+    folders = sorted({*touched(steps), *(path for path in wanted if _stays(draft, path, steps))})
+    before = {folder: os.stat(draft.store / folder).st_mtime_ns for folder in folders}
     transition = Transition(
         number=last.number + 1 if last is not None else 1,
         name=name,
@@ -79,6 +79,18 @@ def begin(
     draft.journal.append("begin", transition=transition.to_json())
     draft.mirror_journal()
     return transition
+
+
+def touched(steps: Iterable[Step]) -> set[str]:
+    """The directories of the store in which the steps trade names."""
+    return {PurePosixPath(store).parent.as_posix() for store, _ in steps}
+
+
+def _stays(draft: Draft, folder: str, steps: Iterable[Step]) -> bool:
+    """A directory that the steps leave where it is."""
+    path = draft.store / folder
+    inside = any(folder == store or folder.startswith(f"{store}/") for store, _ in steps)
+    return not inside and path.is_dir() and not path.is_symlink()
 
 
 def carry_out(draft: Draft, transition: Transition) -> None:

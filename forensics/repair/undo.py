@@ -111,11 +111,15 @@ def _remember(draft: Draft, now: Manifest) -> None:
 
 
 def _back(draft: Draft, changes: Sequence[Change]) -> tuple[Step, ...]:
-    """The steps of the last transition in reverse, and those that put later writes aside."""
+    """The steps of the last transition in reverse, and those that put later writes aside.
+
+    The same step first and last closes and opens the store; the database itself is not exchanged then.
+    """
     made = [transition for transition in draft.journal.transitions() if transition.outcome == "made"]
     base = tuple(reversed(made[-1].steps))
     paths = sorted({change.path for change in changes})
-    loose = [path for path in paths if not any(_within(path, store) for store, _ in base)]
+    exchanged = {store for store, _ in base if store != DATABASE or base[0] != base[-1]}
+    loose = [path for path in paths if not any(_within(path, store) for store in exchanged)]
     extra = _moves(draft, base, [change for change in changes if change.path in loose])
     if not extra:
         return base
