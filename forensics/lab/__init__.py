@@ -1,0 +1,24 @@
+"""Jupyter on top of the core: sessions, figures, tables and panels. `ipywidgets` is imported here only, and lazily."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forensics.lab import experiments, figures, tables
+    from forensics.lab.listing import conclude
+    from forensics.lab.panel import RepairPanel, ReportPanel
+    from forensics.lab.session import open_session
+
+__all__ = ["RepairPanel", "ReportPanel", "conclude", "experiments", "figures", "open_session", "tables"]
+_HOMES = {"open_session": "session", "conclude": "listing", "RepairPanel": "panel", "ReportPanel": "panel"}
+
+
+def __getattr__(name: str) -> Any:
+    """The part of the lab of that name, imported now."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"forensics.lab.{_HOMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"forensics.lab.{name}")
+    raise AttributeError(f"module 'forensics.lab' has no attribute {name!r}")
