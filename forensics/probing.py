@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.engine.advice import advice
+from forensics.engine.copies import Copies, scratch
+from forensics.engine.holdings import Holdings, holdings_below, holdings_of
 from forensics.engine.limits import (
     allocated,
     default_file_size,
     default_memory,
     lacking_memory,
-    roomy_folder,
 )
 from forensics.engine.probe import CALLS, Call, Verdict, Word, arrays_of, judged
 from forensics.engine.releases import installed_beside
@@ -26,8 +25,7 @@ from forensics.engine.steps import engine_session
 from forensics.engine.truth import Expected, expected_collection
 from forensics.errors import NoSpace
 from forensics.model import Diagnosis
-from forensics.readers.id_map import IdMap
-from forensics.store import Collection, Store, open_store
+from forensics.store import Collection, open_store
 
 OWN_COPY = 256 << 20
 """Up to this size every call gets its own fresh copy; a larger store is copied once."""
@@ -44,18 +42,6 @@ class Truth:
     holdings: dict[str, Holdings]
     causes: dict[str, list[dict[str, Any]]]
     unread: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """What a collection holds of vectors: ids mapped or queued with a vector, and elements of level 0."""
-
-    ids: frozenset[str] = field(repr=False)
-    elements: int
-
-    def lost_to(self, after: Holdings) -> int:
-        """How many vectors are in none of the two places any more."""
-        return max(len(self.ids - after.ids), self.elements - after.elements, 0)
 
 
 def probe(
@@ -99,19 +85,10 @@ def truth_of(path: Path, collection: str | None = None) -> Truth:
         known = {one.name: (one, expected_collection(one)) for one in chosen}
         return Truth(
             {name: expected for name, (_, expected) in known.items() if expected is not None},
-            {name: _holdings(one) for name, (one, _) in known.items()},
+            {name: holdings_of(one) for name, (one, _) in known.items()},
             {name: trace(one) for name, (one, _) in known.items()},
             tuple(name for name, (_, expected) in known.items() if expected is None),
         )
-
-
-def _holdings(collection: Collection) -> Holdings:
-    mapped = collection.id_map.id_to_label.keys() if isinstance(collection.id_map, IdMap) else ()
-    rows = collection.queue.rows()
-    queued = () if isinstance(rows, Absent) else (row.id for row in rows if row.vector_bytes)
-    vector = collection.vector
-    elements = 0 if isinstance(vector, Absent) else vector.files.elements
-    return Holdings(frozenset(mapped) | frozenset(queued), elements)
 
 
 def trace(collection: Collection, limit: int = SHOWN) -> list[dict[str, Any]]:
@@ -153,8 +130,8 @@ def _run(store: Path, truth: Truth, version: str | None, timeout: float | None) 
     if lacking is not None:
         raise NoSpace(f"The store was not probed: {lacking}.")
     size = allocated(store)
-    with _scratch(2 * size) as scratch:
-        copies = _Copies(store, scratch, each_its_own=size <= OWN_COPY)
+    with scratch(2 * size) as folder:
+        copies = Copies(store, folder, each_its_own=size <= OWN_COPY)
         engine = _Engine(copies, truth, version, timeout)
         answers = {
             name: _entries(engine.answers(one), truth.causes[name]) for name, one in truth.expected.items()
@@ -180,46 +157,12 @@ def _opening(engine: _Engine, truth: Truth) -> dict[str, Any]:
     return _entry(call, Verdict(word, f"names {step.value}; SQLite holds {known}"), 0, [])
 
 
-@contextmanager
-def _scratch(needed: int) -> Generator[Path]:
-    place = roomy_folder(needed)
-    if place is None:
-        raise NoSpace(
-            f"No scratch folder has the {needed:,} bytes that a throw-away copy needs (TMPDIR names one)."
-        )
-    folder = Path(tempfile.mkdtemp(prefix="forensics-probe-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Copies:
-    """Throw-away copies of a store: a fresh one for each call, or one for all where it is large."""
-
-    def __init__(self, store: Path, scratch: Path, *, each_its_own: bool) -> None:
-        self.store, self.scratch, self.each_its_own = store, scratch, each_its_own
-        self.made = 0
-
-    @contextmanager
-    def copy(self) -> Generator[Path]:
-        from forensics.copying import copy_store
-
-        target = self.scratch / f"copy-{self.made if self.each_its_own else 0}"
-        if not target.exists():
-            copy_store(self.store, target)
-            self.made += 1
-        yield target
-        if self.each_its_own:
-            shutil.rmtree(target)
-
-
 class _Engine:
     """One release, asked call by call. A call that fails ends its process and its copy; the next gets fresh
     ones.
     """
 
-    def __init__(self, copies: _Copies, truth: Truth, version: str | None, timeout: float | None) -> None:
+    def __init__(self, copies: Copies, truth: Truth, version: str | None, timeout: float | None) -> None:
         self.copies, self.truth, self.version, self.timeout = copies, truth, version, timeout
 
     def answers(self, one: Expected) -> list[tuple[Call, Answer]]:
@@ -249,7 +192,7 @@ class _Engine:
                 file_size=default_file_size(copy),
                 create=True,
             )
-            after = truth_of_copy(copy).get(one.name, Holdings(frozenset(), 0))
+            after = holdings_below(copy).get(one.name, Holdings(frozenset(), 0))
         lost = self.truth.holdings[one.name].lost_to(after)
         answered: list[tuple[Call, Answer]] = []
         for call, part in zip(calls, parts, strict=True):
@@ -259,14 +202,16 @@ class _Engine:
         return answered
 
 
-def truth_of_copy(copy: Path) -> dict[str, Holdings]:
-    """What every collection of a copy still holds after it was asked."""
-    with Store(copy) as store:
-        return {one.name: _holdings(one) for one in store.collections}
-
-
 def _entries(found: Sequence[tuple[Call, Answer]], causes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_entry(call, answer.verdict, answer.destroys, causes) for call, answer in found]
+    """One entry per call. Where `count` itself fails, no answer of another call can be relied on."""
+    failed = [call.name for call, answer in found if answer.verdict.verdict in ("error", "dies")]
+    by_chance = "count" in failed
+    entries = [_entry(call, answer.verdict, answer.destroys, causes) for call, answer in found]
+    for entry in entries:
+        if by_chance and entry["call"] not in failed:
+            entry["safe_to_use"] = False
+            entry["detail"] += f"; but {' and '.join(failed)} failed on an identical copy, so this is chance"
+    return entries
 
 
 def _entry(call: Call, verdict: Verdict, lost: int, causes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -286,38 +231,3 @@ def _entry(call: Call, verdict: Verdict, lost: int, causes: list[dict[str, Any]]
         "because": first if failed else [],
         "safe_to_use": verdict.verdict == "right" and not lost,
     }
-
-
-# --- advice ---
-
-
-def advice(collections: Sequence[dict[str, Any]], diagnosis: Diagnosis | None) -> str:
-    """What may be used until the repair, in a few sentences; a warning against opening comes first."""
-    calls = [call for entry in collections for call in entry["calls"]]
-    lost = max((call["destroys"] for call in calls), default=0)
-    unsafe = diagnosis is not None and diagnosis.store.get("safe_to_open") is False
-    parts: list[str] = []
-    if lost or unsafe:
-        parts.append("Do not open this store with Chroma before it is repaired.")
-        if lost:
-            parts.append(f"On the throw-away copy, opening it destroyed {lost:,} vectors.")
-        return " ".join(parts)
-    if all(call["safe_to_use"] for call in calls):
-        return "Every call returned the truth; nothing is in the way of using this store."
-    safe, partial, bad = _by_use(calls)
-    if safe:
-        parts.append(f"Safe to use until the repair: {', '.join(safe)}.")
-    if partial:
-        parts.append(f"Answers, but does not reach every record: {', '.join(partial)}.")
-    if bad:
-        parts.append(f"Not to be used: {', '.join(bad)}.")
-    return " ".join([*parts, "Write nothing until then: a flush makes some losses final."])
-
-
-def _by_use(calls: Sequence[dict[str, Any]]) -> tuple[list[str], list[str], list[str]]:
-    """Call names by their worst verdict over all collections: right, incomplete, anything else."""
-    worst: dict[str, int] = {}
-    for call in calls:
-        rank = {"right": 0, "incomplete": 1}.get(call["verdict"], 2)
-        worst[call["call"]] = max(worst.get(call["call"], 0), rank)
-    return tuple([name for name, rank in worst.items() if rank == wanted] for wanted in (0, 1, 2))  # pyright: ignore[reportReturnType]
