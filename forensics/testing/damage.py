@@ -1,4 +1,4 @@
-"""The damage menu of the sample stores: each function does to a store what its name says, and nothing else."""
+"""The damage menu of the sample stores: each function does what its name says, and nothing else."""
 
 from __future__ import annotations
 
@@ -99,3 +99,17 @@ def _copy_file(source: Path, target: Path) -> None:
             os.pwrite(new.fileno(), os.pread(old.fileno(), length, start), start)
         os.truncate(new.fileno(), source.stat().st_size)
     shutil.copystat(source, target)
+
+
+def retried(store: Path, attempt: Callable[[], None], good: Callable[[], bool], times: int = 200) -> None:
+    """Repeats what depends on uninitialised memory, each time from a copy of the store, until it is `good`."""
+    before = store.with_name(f"{store.name}-before")
+    store.rename(before)
+    for _ in range(times):
+        copy_store(before, store)
+        attempt()
+        if good():
+            shutil.rmtree(before)
+            return
+        shutil.rmtree(store)
+    raise AssertionError(f"no attempt of {times} had the wanted result")

@@ -6,8 +6,9 @@ unless they say `"may_fail": true`. In the arguments, `"documents": "all"` stand
 user believes stored, and `"fresh": n` for n new records.
 
 Expectations: `value` (equal), `length`, `error` (part of the message), `dies` (a signal's name, or true for
-any death), `hangs`, `vectors_true` (how many vectors are the user's), `finds_itself` (how many documents find
-their record first), `elements` (elements of each segment afterwards, by directory name).
+any death), `hangs`, `any_of` (a list of these), `vectors_true` (how many vectors are the user's),
+`finds_itself` (how many documents find their record first), `elements` (elements of each segment afterwards,
+by directory name), `at_least` (bytes that files of a name have afterwards).
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ from forensics.testing.texts import fresh
 
 Json = dict[str, Any]
 TIMEOUT = 30.0
-EXPECTATIONS = ("value", "length", "error", "dies", "hangs", "vectors_true", "finds_itself", "elements")
+EXPECTATIONS = (
+    "any_of",
+    "value",
+    "length",
+    "error",
+    "dies",
+    "hangs",
+    "vectors_true",
+    "finds_itself",
+    "elements",
+    "at_least",
+)
 
 
 def case(says: str, call: str, *, collection: str = "terms", **details: Any) -> Json:
@@ -70,7 +82,7 @@ def _failures(case: Json, store: Path, truth: dict[str, CollectionTruth], python
             if "value" not in outcome and not call.get("may_fail"):
                 return [f"{call['call']} gave {outcome}"]
         outcome = _outcome(engine, last, truth)
-    outcome["elements"] = elements(store)
+    outcome |= {"elements": elements(store), "sizes": _sizes(store)}
     wrong = [key for key, value in case["expect"].items() if not _holds(key, value, outcome, last, truth)]
     return [f"expected {key} {case['expect'][key]!r}, but {_short(outcome)}" for key in wrong]
 
@@ -99,6 +111,10 @@ def _holds(key: str, expected: Any, outcome: Json, call: Json, truth: dict[str, 
             return "dies" in outcome and expected in (True, outcome["dies"])
         case "value" | "hangs" | "elements":
             return outcome.get(key) == expected
+        case "any_of":
+            return any(_holds(*choice, outcome, call, truth) for each in expected for choice in each.items())
+        case "at_least":
+            return all(outcome["sizes"][name] >= size for name, size in expected.items())
         case "length":
             return "value" in outcome and len(outcome["value"]) == expected
         case "vectors_true":
@@ -112,22 +128,28 @@ def _holds(key: str, expected: Any, outcome: Json, call: Json, truth: dict[str, 
 
 
 def _true(answer: Json, truth: CollectionTruth) -> int:
-    """How many of the returned (id, vector) pairs are the user's, to two float32 steps."""
+    """How many of the returned (id, vector) pairs are the user's, to two float32 steps; those in doubt are
+    passed over. -1 if ids and vectors are not of one length, or an id was never written."""
     if len(answer["ids"]) != len(answer["vectors"]):
         return -1
     rows = {id: row for row, id in enumerate(truth.ids)}
-    known = [id in rows for id in answer["ids"]]
-    if not all(known) or not answer["ids"]:
-        return -1 if answer["ids"] else 0
-    expected = truth.vectors[[rows[id] for id in answer["ids"]]]
-    close = np.isclose(np.array(answer["vectors"], dtype=np.float32), expected, rtol=3e-7, atol=3e-7)
-    return int(close.all(axis=1).sum())
+    pairs = dict(zip(answer["ids"], answer["vectors"], strict=True))
+    if not pairs.keys() <= rows.keys() | set(truth.in_doubt):
+        return -1
+    known = [id for id in pairs if id in rows]
+    given = np.array([pairs[id] for id in known], dtype=np.float32).reshape(len(known), -1)
+    expected = truth.vectors[[rows[id] for id in known]].reshape(given.shape)
+    return int(np.isclose(given, expected, rtol=3e-7, atol=3e-7).all(axis=1).sum())
 
 
 def elements(store: Path) -> dict[str, int]:
     """cur_element_count of each header.bin, by directory name."""
     headers = sorted(store.glob("*/header.bin"))
     return {path.parent.name: struct.unpack_from("<Q", path.read_bytes(), 20)[0] for path in headers}
+
+
+def _sizes(store: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in store.rglob("*") if path.is_file()}
 
 
 def _short(outcome: Json) -> str:

@@ -1,0 +1,182 @@
+"""Damage to embeddings_queue and to the watermarks in max_seq_id."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from forensics.testing.damage import edit_id_map
+from forensics.testing.damage_database import change, drop_full_text, one
+from forensics.testing.damage_folder import segment_of
+from forensics.testing.menu import damage
+
+VECTOR = "(SELECT id FROM segments WHERE scope = 'VECTOR')"
+METADATA = "(SELECT id FROM segments WHERE scope = 'METADATA')"
+
+
+def poisoned(watermark: int) -> int:
+    """What metadb migration 5 makes of a watermark that is an integer already."""
+    return int.from_bytes(str(watermark)[-8:].encode("ascii").rjust(8, b"\x11"), "big")
+
+
+def poison(store: Path, scope: str) -> None:
+    """Poisons the watermark of every segment of that scope."""
+    segment = segment_of(store, scope)
+    before = one(store, "SELECT seq_id FROM max_seq_id WHERE segment_id = ?", (segment,))
+    assert isinstance(before, int)
+    change(store, f"UPDATE max_seq_id SET seq_id = {poisoned(before)} WHERE segment_id = '{segment}'")
+
+
+@damage("queue-kept", "CF201", sample="1.5.9/healthy")
+def keep_queue(store: Path, seed: int = 0) -> None:
+    """Switches purging off and puts ten applied rows back."""
+    change(
+        store,
+        "UPDATE embeddings_queue_config SET config_json_str = json_set(config_json_str, '$.automatically_purge', "
+        "json('false'))",
+        "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
+        " SELECT q.seq_id - 200, 2, q.topic, e.embedding_id, q.vector, q.encoding, q.metadata"
+        " FROM embeddings_queue q JOIN embeddings e ON e.id = q.seq_id - 200 WHERE q.seq_id < 260",
+    )
+
+
+@damage("queue-emptied", "CF202", sample="1.0.20/healthy")
+def empty_queue(store: Path, seed: int = 0) -> None:
+    """Deletes all rows of the queue, as advice against a large database says."""
+    change(store, "DELETE FROM embeddings_queue")
+
+
+@damage("metadata-watermark-poisoned", "CF203")
+def poison_metadata(store: Path, seed: int = 0) -> None:
+    """Poisons the watermark of the METADATA segment."""
+    poison(store, "METADATA")
+
+
+@damage("vector-watermark-poisoned", "CF203", follows=("CF501",))
+def poison_vector(store: Path, seed: int = 0) -> None:
+    """Poisons the watermark of the VECTOR segment."""
+    poison(store, "VECTOR")
+
+
+@damage("watermark-edited", "CF203")
+def edit_watermark(store: Path, seed: int = 0) -> None:
+    """Sets the watermark of the METADATA segment far beyond the queue."""
+    change(store, f"UPDATE max_seq_id SET seq_id = 987654 WHERE segment_id = {METADATA}")
+
+
+@damage("watermark-ahead", "CF204", follows=("CF501",))
+def vector_ahead(store: Path, seed: int = 0) -> None:
+    """Sets the vector watermark to the end of the queue; 50 rows of it were never applied."""
+    change(
+        store,
+        f"UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE segment_id = {VECTOR}",
+    )
+
+
+@damage("metadata-watermark-ahead", "CF204")
+def metadata_ahead(store: Path, seed: int = 0) -> None:
+    """Queues five new records and moves the metadata watermark past them."""
+    change(
+        store,
+        "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
+        " SELECT seq_id + 5, 0, topic, 'new-' || id, vector, encoding, metadata FROM embeddings_queue"
+        " ORDER BY seq_id DESC LIMIT 5",
+        "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue)"
+        f" WHERE segment_id = {METADATA}",
+    )
+
+
+@damage("index-removed-watermark-kept", "CF205", follows=("CF301",))
+def stale_watermark(store: Path, seed: int = 0) -> None:
+    """Removes the index directory; its watermark says that all of the queue was persisted."""
+    shutil.rmtree(store / segment_of(store))
+    vector_ahead(store, seed)
+
+
+@damage("watermark-in-map-only", "CF206")
+def legacy_watermark(store: Path, seed: int = 0) -> None:
+    """Moves the vector watermark from max_seq_id into the id map, where 0.4 kept it."""
+    segment = segment_of(store)
+    mark = one(store, "SELECT seq_id FROM max_seq_id WHERE segment_id = ?", (segment,))
+    change(store, f"DELETE FROM max_seq_id WHERE segment_id = '{segment}'")
+    edit_id_map(store / segment / "index_metadata.pickle", lambda id_map: id_map.update(max_seq_id=mark))
+
+
+@damage("replay-wedged", "CF207", follows=("CF411", "CF501"))
+def wedge_replay(store: Path, seed: int = 0) -> None:
+    """Flags the first element deleted and queues an update of metadata for its record."""
+    directory = store / segment_of(store)
+    with (directory / "data_level0.bin").open("r+b") as file:
+        file.seek(2)
+        file.write(b"\x01")
+    change(
+        store,
+        "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
+        " SELECT max(seq_id) + 1, 1, topic, (SELECT embedding_id FROM embeddings ORDER BY id LIMIT 1), NULL,"
+        " NULL, '{\"year\": 2026}' FROM embeddings_queue",
+        f"UPDATE max_seq_id SET seq_id = seq_id + 1 WHERE segment_id = {METADATA}",
+    )
+
+
+@damage("operation-unknown", "CF208")
+def unknown_operation(store: Path, seed: int = 0) -> None:
+    """Gives the newest queue row operation 9."""
+    change(
+        store,
+        "UPDATE embeddings_queue SET operation = 9 WHERE seq_id = (SELECT max(seq_id) FROM embeddings_queue)",
+    )
+
+
+@damage("queue-metadata-cut", "CF208")
+def cut_metadata(store: Path, seed: int = 0) -> None:
+    """Cuts the JSON of the newest queue row in half."""
+    change(
+        store,
+        "UPDATE embeddings_queue SET metadata = substr(metadata, 1, length(metadata) / 2)"
+        " WHERE seq_id = (SELECT max(seq_id) FROM embeddings_queue)",
+    )
+
+
+@damage("queue-vector-missing", "CF209", follows=("CF501",))
+def remove_vector(store: Path, seed: int = 0) -> None:
+    """Takes the vector from the newest queue row."""
+    change(
+        store,
+        "UPDATE embeddings_queue SET vector = NULL, encoding = NULL"
+        " WHERE seq_id = (SELECT max(seq_id) FROM embeddings_queue)",
+    )
+
+
+@damage("replay-noise", "CF211")
+def repeat_row(store: Path, seed: int = 0) -> None:
+    """Queues an add of a record that the index has."""
+    change(
+        store,
+        "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
+        " SELECT (SELECT max(seq_id) + 1 FROM embeddings_queue), 0, topic, id, vector, encoding, metadata"
+        " FROM embeddings_queue ORDER BY seq_id LIMIT 1",
+        f"UPDATE max_seq_id SET seq_id = seq_id + 1 WHERE segment_id = {METADATA}",
+    )
+
+
+@damage("queue-purged-too-far", "CF212", follows=("CF501",))
+def purge_too_far(store: Path, seed: int = 0) -> None:
+    """Deletes 30 pending rows from the queue."""
+    change(store, "DELETE FROM embeddings_queue WHERE seq_id BETWEEN 260 AND 289")
+
+
+@damage("deleted-record-in-queue", "CF213", deep=True)
+def keep_deleted_text(store: Path, seed: int = 0) -> None:
+    """Puts a row of a record that was deleted back below both watermarks."""
+    change(
+        store,
+        "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
+        " SELECT 10, 0, topic, 'deleted long ago', vector, encoding, metadata FROM embeddings_queue LIMIT 1",
+    )
+
+
+@damage("metadata-replay-wedged", "CF214", follows=("CF106",))
+def wedge_metadata(store: Path, seed: int = 0) -> None:
+    """Drops the full-text table and sets the metadata watermark back by ten."""
+    drop_full_text(store, seed)
+    change(store, f"UPDATE max_seq_id SET seq_id = seq_id - 10 WHERE segment_id = {METADATA}")
