@@ -174,14 +174,15 @@ def _inspect(
     `links` (k, width) uint32 is overwritten. The order of the faults is that of the fields of ListFaults.
     """
     slots = np.arange(links.shape[1], dtype=np.uint32)
-    used = slots[None, :] < np.minimum(counts, links.shape[1]).astype(np.uint32)[:, None]
+    sound = counts <= links.shape[1]
+    used = slots[None, :] < np.where(sound, counts, 0).astype(np.uint32)[:, None]
     beyond = used & (links >= total)
     np.copyto(links, total + slots[None, :], where=~used | beyond)
     out_of_range = beyond.any(axis=1)
     to_self = (links == owners[:, None]).any(axis=1)
     links.sort(axis=1)
     repeated = (links[:, 1:] == links[:, :-1]).any(axis=1)
-    kinds = (counts > links.shape[1], out_of_range, to_self, repeated, counts == 0)
+    kinds = (~sound, out_of_range, to_self, repeated, counts == 0)
     return links, [owners[kind].astype(np.int64) for kind in kinds]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.places import records_of
+from forensics.checks.places import records_of, segment_of
 from forensics.model import Cause, Json
 from forensics.readers.id_map import IdMap
 from forensics.store import Collection
@@ -160,6 +160,8 @@ def _still_queued(collection: Collection, missing: np.ndarray, position: Positio
 
 def _older_index_flushed(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
     """X4: the newest are missing although the watermark says that they were flushed."""
+    if 2 * int((records_of(collection).labels[missing] >= 0).sum()) >= position.missing:
+        return
     behind = 0 if isinstance(collection.vector, Absent) else len(elements_behind(collection.vector))
     if position.name != "newest" and not behind:
         return
@@ -227,7 +229,15 @@ def _map_behind(collection: Collection, missing: np.ndarray, position: Position)
 def _not_written(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
     """Ids that have a label, but no element: the map of a flush was written and its vectors were not."""
     mapped = int((records_of(collection).labels[missing] >= 0).sum())
-    if 2 * mapped >= position.missing:
+    if 2 * mapped < position.missing:
+        return
+    files = segment_of(collection).files
+    if not isinstance(files.geometry, Absent) and files.elements < files.geometry.cur_element_count:
+        evidence = (
+            f"data_level0.bin holds {files.elements} of the {files.geometry.cur_element_count} elements"
+        )
+        yield Cause(name="level0-truncated", confidence="certain", evidence=evidence)
+    else:
         evidence = (
             f"{mapped} of the {position.missing} have a label, but data_level0.bin holds no element with it"
         )

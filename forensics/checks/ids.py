@@ -25,14 +25,15 @@ def ids_missing_from_index(collection: Collection) -> Iterator[Finding]:
     """Records that SQLite holds, and for which neither the index nor the queue has a vector that can be
     reached.
 
-    Those whose element is only flagged deleted are left to CF411. Where the id map is lost, only the number
-    of records is known for which level 0 has too few elements.
+    Those whose element is only flagged deleted, or stands behind the last one that header.bin counts, are
+    left to CF411 and CF303. Where the id map is lost, only the number of records is known for which level 0
+    has too few elements.
     """
     records = records_of(collection)
     if not records.known:
         yield from _shortfall(collection, records)
         return
-    missing = records.missing & ~flagged_records(collection)
+    missing = records.missing & ~flagged_records(collection) & ~ids_vectors.behind_the_count(collection)
     if missing.any():
         yield _missing(collection, records, missing)
 

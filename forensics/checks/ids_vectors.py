@@ -36,6 +36,16 @@ def shortfall(collection: Collection) -> int:
     return max(0, int((~records.pending).sum()) - live)
 
 
+def behind_the_count(collection: Collection) -> np.ndarray:
+    """(n,) bool over the records: the element with the record's label stands behind the last counted one."""
+    records, segment = records_of(collection), collection.vector
+    homeless = (records.labels >= 0) & (records.elements < 0)
+    if isinstance(segment, Absent) or not homeless.any() or isinstance(segment.files.level0_whole, Absent):
+        return np.zeros(len(records), dtype=bool)
+    behind = segment.files.level0_whole["label"][segment.files.elements :].astype(np.int64)
+    return homeless & np.isin(records.labels, behind)
+
+
 @check("CF504", needs=("records", "summary", "geometry"))
 def vector_differs_from_queue(collection: Collection) -> Iterator[Finding]:
     """The newest effective queue row of a record is one that the index has applied, and says another vector.

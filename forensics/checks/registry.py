@@ -15,6 +15,7 @@ import numpy as np
 from forensics.absent import Absent, NotApplicable
 from forensics.codes import lookup
 from forensics.model import Cause, Confidence, Finding, Place, Remedy, Severity
+from forensics.readers.layout import LEVEL0_FILE
 from forensics.store import Collection, Store
 
 Scope = Literal["store", "collection"]
@@ -109,9 +110,21 @@ def _segment(collection: Collection) -> Any:
     return NotApplicable(segment.reason) if isinstance(segment, Absent) else segment
 
 
+def _cannot_be_cut(collection: Collection) -> Absent | None:
+    """Why level 0 cannot be cut into elements although its bytes are there: the header is lost, the vectors are not."""
+    segment = collection.vector
+    if isinstance(segment, Absent) or segment.state != "persisted" or isinstance(segment.facts[LEVEL0_FILE], Absent):
+        return None
+    summary = segment.files.summary
+    return summary if isinstance(summary, Absent) else None
+
+
 def _records(collection: Collection) -> Any:
-    """The join, where the id map that it stands on can be read (or nothing was ever persisted)."""
+    """The join, where the id map that it stands on can be read (or nothing was ever persisted), and level 0 be cut."""
     records = collection.records
+    uncut = _cannot_be_cut(collection)
+    if uncut is not None:
+        return uncut
     if isinstance(records, Absent) or records.known:
         return records
     return Absent(records.unknown_reason)
@@ -119,7 +132,9 @@ def _records(collection: Collection) -> Any:
 
 def _id_sets(collection: Collection) -> Any:
     """The join, also where the id map is lost but level 0 has fewer live elements than records need."""
-    records, segment = collection.records, collection.vector
+    records, segment, uncut = collection.records, collection.vector, _cannot_be_cut(collection)
+    if uncut is not None:
+        return uncut
     if isinstance(records, Absent) or records.known or isinstance(segment, Absent):
         return records
     summary = segment.files.summary

@@ -1,7 +1,8 @@
 """The damage menu: each damage a few lines that edit the files of a store made for it.
 
 `menu()` maps a name to the damage: the codes that a diagnosis names afterwards, and the function. Each
-function takes an `Index` and a seeded generator. For stores of one collection that 1.x wrote and nobody has open.
+function takes an `Index` and a seeded generator. For stores of one collection that 1.x wrote and that nobody
+has open.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import importlib
 import pickle
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class Index:
         return self.directory / name
 
     @contextlib.contextmanager
-    def sql(self) -> Iterator[sqlite3.Connection]:
+    def sql(self) -> Generator[sqlite3.Connection]:
         """The database; committed at the end of the block."""
         with contextlib.closing(sqlite3.connect(self.database)) as database, database:
             yield database
@@ -95,7 +96,7 @@ class Index:
         raw.tofile(self.path(layout.HEADER_FILE))
 
     @contextlib.contextmanager
-    def level0(self) -> Iterator[np.ndarray]:
+    def level0(self) -> Generator[np.ndarray]:
         """The counted elements of data_level0.bin, writable."""
         header = self.header
         dtype = layout.level0_dtype(header.dim, header.M)
@@ -106,7 +107,7 @@ class Index:
         mapped.flush()
 
     @contextlib.contextmanager
-    def id_map(self) -> Iterator[dict[str, Any]]:
+    def id_map(self) -> Generator[dict[str, Any]]:
         """The id map as a dict, written back at the end of the block. Only for files made here."""
         path = self.path(layout.ID_MAP_FILE)
         state = pickle.loads(path.read_bytes())
