@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 AFTER = "diagnosis-after.json"
 K, EF = 10, 200
+NO_ENGINE = "none"
+"""As `engine`: only our own checks are run."""
 
 
 def verify_draft(
@@ -229,7 +231,9 @@ def _replaced(case: Case, name: str) -> frozenset[str]:
 
 
 def _self_search(case: Case, draft: Draft, collection: Collection, segment: VectorSegment) -> Test:
-    """Every live vector of the index finds itself; what the action before found holds as long as the files are the same."""
+    """Every live vector of the index finds itself; what the action before found holds as long as the files
+    are the same.
+    """
     name = f"{collection.name}: every vector finds itself"
     told = _told(case, collection.name, segment)
     try:
@@ -285,6 +289,9 @@ def _engine_tests(draft: Draft, after: Store, version: str | None) -> Iterator[T
 def _engine_on_copy(
     store: Store, version: str | None, copy: Callable[[Path], object], dest: Path
 ) -> Iterator[Test]:
+    if version == NO_ENGINE:
+        yield skipped("not asked for")
+        return
     if version is None and _installed("chromadb") is None:
         yield skipped("chromadb is not installed here; `--engine VERSION` names a release to ask")
         return

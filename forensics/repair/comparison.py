@@ -1,4 +1,6 @@
-"""A repaired store against the one that it was made from, and against what the plan said. Reads both, changes neither."""
+"""A repaired store against the one that it was made from, and against what the plan said. Reads both, changes
+neither.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,9 @@ def as_predicted(predicted: Sequence[Effect], found: Sequence[Effect]) -> Test:
 
 
 def ids_agree(collection: Collection, lost: int) -> Test:
-    """Every record is indexed or pending but for those known as lost; every mapped id has a record or a pending row."""
+    """Every record is indexed or pending but for those known as lost; every mapped id has a record or a
+    pending row.
+    """
     name = f"{collection.name}: ids of SQLite and index are equal"
     records = collection.records
     if isinstance(records, Absent):
@@ -204,7 +208,9 @@ def _different(old: Collection, new: Collection, left: np.ndarray, right: np.nda
 
 
 def restored_vectors(old: Collection, new: Collection, origins: Sequence[Origin]) -> Test:
-    """Every vector that was brought back is the one of its origin: bit for bit, of the queue under cosine to one step."""
+    """Every vector that was brought back is the one of its origin: bit for bit, of the queue under cosine to
+    one step.
+    """
     name = f"{new.name}: vectors that were brought back are those of their origin"
     found = [each for each in origins if each.origin not in ("embedded again", "level 0")]
     own = [each for each in origins if each.origin == "level 0"]

@@ -40,7 +40,8 @@ class Embedder:
         return cls(name, function)
 
     def __call__(self, texts: Sequence[str], dim: int) -> np.ndarray:
-        """(n, dim) float32, one finite row per text. Raises CannotComplete where the embedder gives anything else.
+        """(n, dim) float32, one finite row per text. Raises CannotComplete where the embedder gives anything
+        else.
 
         A text is embedded once in the life of this object.
         """
@@ -86,7 +87,9 @@ class Trial:
 
 
 def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str], raw: np.ndarray) -> Trial:
-    """Embeds the documents of `ids` and compares with their surviving vectors `raw` (k, dim), as the user gave them."""
+    """Embeds the documents of `ids` and compares with their surviving vectors `raw` (k, dim), as the user
+    gave them.
+    """
     texts = documents(collection, ids)
     has_text = np.array([bool(text) for text in texts], dtype=bool)
     if not has_text.any():

@@ -1,10 +1,12 @@
-"""Which element of level 0 belongs to which id, where that can be proved; where not, the reason. Never guessed.
+"""Which element of level 0 belongs to which id, where that can be proved; where not, the reason. Never
+guessed.
 
-Proofs, in the order in which they are tried: the queue holds the id's vector and one element carries it bit for bit
-("queue"); a set-aside or orphan directory maps the id to a vector that one element carries bit for bit ("other-map");
-the intact prefix of a cut id map names its label ("salvaged"); 1.x gave labels in the order of the log, nothing was
-ever deleted, and every other proof agrees ("order"); the embedder reproduces one element and no other ("re-embedding").
-Records with identical vectors are interchangeable, so any of their elements will do.
+Proofs, in the order in which they are tried: label_to_id still has the id and only id_to_label lacks it
+("mirror"); the queue holds the id's vector and one element carries it bit for bit ("queue"); a set-aside or
+orphan directory maps the id to a vector that one element carries bit for bit ("other-map"); the intact prefix
+of a cut id map names its label ("salvaged"); 1.x gave labels in the order of the log, nothing was ever
+deleted, and every other proof agrees ("order"); the embedder reproduces one element and no other
+("re-embedding"). Records with identical vectors are interchangeable, so any of their elements will do.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from forensics.repair.embedding import Embedder, cosine_of_rows, norms_agree, se
 from forensics.repair.vector_index import VectorIndex
 from forensics.sources import QUEUE, candidate_segments, documents, fetch, find_sources
 from forensics.store import Collection
+from forensics.strays import only_mirrored
 
 SURE = 0.9999
 """Cosine at and above which a re-embedded document names its element, if it names only one."""
@@ -36,7 +39,8 @@ EXACT, ROUNDED = 0.0, 4e-7
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """element (k,) int64 of each id, -1 where refused; how (k,) object: the kind of proof, or "" where refused.
+    """element (k,) int64 of each id, -1 where refused; how (k,) object: the kind of proof, or "" where
+    refused.
 
     `refused` says why the rest was refused, in one sentence.
     """
@@ -107,6 +111,7 @@ def prove(
     tolerance = ROUNDED if collection.settings.space == "cosine" else EXACT
     index = VectorIndex(files, np.flatnonzero(free), tolerance)
     work = _Work(collection, files, summary, tuple(ids), free, element, how, index)
+    _by_mirror(work)
     _by_queue(work)
     _by_other_maps(work, also)
     _by_prefix(work, salvaged or {})
@@ -114,6 +119,15 @@ def prove(
     if embedder is not None:
         _by_embedding(work, embedder)
     return Proof(work.ids, work.element, work.how, "; ".join(work.notes) if len(work.open()) else "")
+
+
+def _by_mirror(work: _Work) -> None:
+    segment = work.collection.vector
+    mirrored = {} if isinstance(segment, Absent) else only_mirrored(segment)
+    for position in work.open().tolist() if mirrored else []:
+        found = mirrored.get(work.ids[position])
+        if found is not None:
+            work.pair(position, np.array([found[0]]), "mirror")
 
 
 def _by_queue(work: _Work) -> None:
@@ -201,7 +215,9 @@ def _in_order(work: _Work, known: Mapping[str, int]) -> dict[str, int] | None:
 
 
 def _confirmed(work: _Work, expected: Mapping[str, int], known: Mapping[str, int]) -> tuple[int, int]:
-    """(agreeing, contradicting) pairs that are known without the order. Equal vectors under other elements agree."""
+    """(agreeing, contradicting) pairs that are known without the order. Equal vectors under other elements
+    agree.
+    """
     pairs = {work.ids[i]: int(work.element[i]) for i in np.flatnonzero(work.element >= 0)} | dict(known)
     pairs = {name: element for name, element in pairs.items() if name in expected}
     if not pairs:

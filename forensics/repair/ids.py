@@ -9,7 +9,9 @@ INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff")
 
 
 def trimmed(name: str) -> str:
-    """The id without white space and invisible characters around it, and without control or zero-width ones in it."""
+    """The id without white space and invisible characters around it, and without control or zero-width ones
+    in it.
+    """
     inner = "".join(
         letter for letter in name if letter not in INVISIBLE and unicodedata.category(letter) != "Cc"
     )

@@ -1,4 +1,6 @@
-"""Findings → an ordered plan with its predicted effect and what it will lose. Pure: nothing is written anywhere."""
+"""Findings → an ordered plan with its predicted effect and what it will lose. Pure: nothing is written
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,13 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.repair.embedding import Embedder
+from forensics.repair.holdings import EMBED, FLAGGED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
-from forensics.repair.site import EMBED, FLAGGED, LOST, PENDING, PROVED, SOURCE, Site
+from forensics.repair.site import Site
 
 if TYPE_CHECKING:
     from forensics.store import Collection, Store
@@ -82,7 +85,9 @@ def _proposals(
 
 
 def _composed(proposals: Iterable[Proposal], options: RepairOptions) -> list[Proposal]:
-    """Joined, without conflicts, in order; whatever changes a graph is followed by a search of every vector by itself."""
+    """Joined, without conflicts, in order; whatever changes a graph is followed by a search of every vector
+    by itself.
+    """
     listed = merged(_without_conflicts(proposals))
     changed: dict[str, set[str]] = defaultdict(set)
     for item in listed:

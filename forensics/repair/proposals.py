@@ -47,8 +47,9 @@ ORDER = (
     "remove-directories",
     "vacuum",
 )
-"""Kinds of actions in the order in which they compose: the database's frame, then bottom-up through the segment, then the
-ids, and the watermarks last, when it is known what the index holds."""
+"""Kinds of actions in the order in which they compose: the database's frame, then bottom-up through the
+segment, then the ids, and the watermarks last, when it is known what the index holds.
+"""
 
 STRUCTURAL = frozenset(ORDER[ORDER.index("rebuild-header") : ORDER.index("relink-elements") + 1])
 """What `rebuild-segment` makes unnecessary."""
@@ -127,7 +128,9 @@ def is_approved(approval: Approval, codes: Iterable[str], options: RepairOptions
 
 
 def merged(proposals: Iterable[Proposal]) -> list[Proposal]:
-    """One proposal per kind, collection and parameters, its codes and what it heals joined; in the order of a repair."""
+    """One proposal per kind, collection and parameters, its codes and what it heals joined; in the order of a
+    repair.
+    """
     out: dict[tuple[str, str | None, str], Proposal] = {}
     for item in proposals:
         key = (item.action.kind, item.action.collection, repr(item.action.parameters))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
-from forensics.repair.site import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE, Site
+from forensics.repair.site import Site
 
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
@@ -20,7 +21,8 @@ INDEX = (
     | frozenset(f"CF60{n}" for n in range(1, 10))
 )
 RELINK_LIMIT = 0.5
-"""Above this share of elements without links, building again is cheaper than finding neighbours one by one."""
+"""Above this share of elements without links, building again is cheaper than finding neighbours one by one.
+"""
 
 
 def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
@@ -217,7 +219,9 @@ def _only_names_lack(site: Site) -> bool:
 
 
 def _retired(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
-    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove it."""
+    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove
+    it.
+    """
     count = len(_unproved(site)) + len(site.duplicates)
     wanted = codes & {"CF409", "CF410"} or (codes & MAP_LOST and proved)
     if not count or not wanted:
@@ -325,6 +329,7 @@ def _origins(site: Site) -> str:
         "set-aside": "from a set-aside directory",
         "orphan": "from an orphan directory",
     }
+    words |= {"stray": "left behind the last counted element of level 0"}
     words |= {"also": "from another copy", "source": "from your source"}
     counts = {} if holdings.sources is None else holdings.sources.counts()
     parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]

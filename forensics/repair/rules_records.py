@@ -9,9 +9,10 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.readers.embeddings_queue import QueueRow
+from forensics.repair.holdings import LOST
 from forensics.repair.ids import is_malformed, trimmed
 from forensics.repair.proposals import Proposal, propose
-from forensics.repair.site import LOST, Site
+from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
 
 
@@ -125,7 +126,9 @@ def _restored(site: Site, scope: str, target: Target, codes: frozenset[str]) -> 
 
 
 def undecodable(rows: Sequence[QueueRow], dim: int | None) -> list[int]:
-    """The seq_ids of rows that no release can apply: an unknown operation or encoding, a vector of the wrong length."""
+    """The seq_ids of rows that no release can apply: an unknown operation or encoding, a vector of the wrong
+    length.
+    """
     return [row.seq_id for row in rows if _cannot_apply(row, dim)]
 
 

@@ -1,13 +1,13 @@
-"""One collection as planner and actions see it: the segment as it can be read after the cheap repairs, and for each
-record where its vector is or will come from. Pure; the planner asks it about the store, the actions about the draft.
+"""One collection as planner and actions see it: the segment as it can be read after the cheap repairs, and
+for each record where its vector is or will come from. Pure; the planner asks it about the store, the actions
+about the draft.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,57 +21,11 @@ from forensics.readers.id_map import BadIdMap, IdMap, salvage
 from forensics.readers.layout import Header
 from forensics.records import Records, join_records
 from forensics.repair.embedding import Embedder, Trial, seeded_sample, try_embedder
+from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove
 from forensics.repair.options import RepairOptions
 from forensics.repair.watermarks import Watermarks
-from forensics.sources import Sources, documents, fetch, find_sources
 from forensics.store import Collection, VectorSegment
-
-INDEXED, PENDING, FLAGGED, PROVED, SOURCE, EMBED, LOST = (
-    "indexed",
-    "pending",
-    "flagged",
-    "proved",
-    "source",
-    "embed",
-    "lost",
-)
-"""Where the vector of a record is: in the index · in the queue · under a deleted flag · in an element that only lacks its
-id · in another place on disk · nowhere, but its document can be embedded again · nowhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """Columns over the n records in rowid order.
-
-    state (n,) object; why (n,) object: the reason for each lost one, else "". proof: the pairs of ids and nameless
-    elements; sources: of the ids that have no vector in this segment; trial: of the embedder, None where none was needed.
-    """
-
-    ids: Sequence[str] = field(repr=False)
-    state: np.ndarray = field(repr=False)
-    why: np.ndarray = field(repr=False)
-    proof: Proof | None
-    sources: Sources | None
-    trial: Trial | None
-
-    def mask(self, *states: str) -> np.ndarray:
-        """(n,) bool."""
-        return np.isin(self.state, states)
-
-    def named(self, *states: str) -> list[str]:
-        """The ids in one of these states, in rowid order."""
-        return [self.ids[index] for index in np.flatnonzero(self.mask(*states)).tolist()]
-
-    def counts(self) -> dict[str, int]:
-        return dict(Counter(self.state.tolist()))
-
-    def losses(self) -> dict[str, list[str]]:
-        """reason → the ids that are lost for it."""
-        out: dict[str, list[str]] = {}
-        for index in np.flatnonzero(self.mask(LOST)).tolist():
-            out.setdefault(self.why[index], []).append(self.ids[index])
-        return out
 
 
 class Site:
@@ -254,99 +208,15 @@ class Site:
     def holdings(self) -> Holdings | None:
         """Where each record's vector is or will come from; None where SQLite cannot be read."""
         records = self.records
-        if records is None:
-            return None
-        state = np.full(len(records), LOST, dtype=object)
-        state[records.pending] = PENDING
-        state[records.indexed] = INDEXED
-        state[(records.elements >= 0) & ~records.live & ~records.pending] = FLAGGED
-        proved = set(self._proved_ids())
-        if proved:
-            mine = np.fromiter((name in proved for name in records.rows.ids), dtype=bool, count=len(records))
-            state[mine] = PROVED
-        return self._with_sources(records, state)
-
-    def _proved_ids(self) -> list[str]:
-        if self.proof is None:
-            return []
-        return [self.proof.ids[i] for i in np.flatnonzero(self.proof.proved).tolist()]
-
-    def _with_sources(self, records: Records, state: np.ndarray) -> Holdings:
-        """The ids that this segment and the queue's tail do not give: looked for elsewhere, then embedded again."""
-        wanted = np.flatnonzero(state == LOST)
-        why = np.full(len(state), "", dtype=object)
-        if not wanted.size:
-            return Holdings(records.rows.ids, state, why, self.proof, None, None)
-        ids = [records.rows.ids[i] for i in wanted.tolist()]
-        sources = find_sources(self.collection, ids, also=self.also)
-        state[wanted[sources.found]] = SOURCE
-        nowhere = wanted[~sources.found]
-        trial = self.trial if nowhere.size and self.embedder is not None else None
-        has_document = sources.has_document[~sources.found]
-        usable = trial is not None and (
-            trial.passed or (trial.passed is None and self.options.unverified_embedder)
-        )
-        if usable:
-            state[nowhere[has_document]] = EMBED
-        why[nowhere] = "its vector exists nowhere and it has no document"
-        why[nowhere[has_document]] = "" if usable else self._no_embedding(trial)
-        return Holdings(records.rows.ids, state, why, self.proof, sources, trial)
-
-    def _no_embedding(self, trial: Trial | None) -> str:
-        if trial is None:
-            return "its vector exists nowhere; its document could be embedded again (no embedder was given)"
-        if trial.passed is None:
-            return f"its document could be embedded again, but the embedder is unverified: {trial.reason}"
-        return f"the embedder was refused: {trial.reason}"
+        return None if records is None else find_holdings(self, records)
 
     @cached_property
     def trial(self) -> Trial | None:
-        """The embedder against a seeded sample of surviving vectors."""
-        if self.embedder is None:
+        """The embedder against a seeded sample of surviving vectors; None without an embedder or SQLite."""
+        if self.embedder is None or self.records is None:
             return None
-        ids, raw = self.surviving_sample()
+        ids, raw = surviving_sample(self, self.records)
         return try_embedder(self.collection, self.embedder, ids, raw)
-
-    def surviving_sample(self) -> tuple[list[str], np.ndarray]:
-        """(ids, raw (k, dim)) of records with a document whose vector survives: from the index, else from elsewhere."""
-        records = self.records
-        empty: tuple[list[str], np.ndarray] = ([], np.empty((0, self.dim or 0), dtype=np.float32))
-        if records is None:
-            return empty
-        elements = records.elements.copy()
-        elements[~records.indexed] = -1
-        if self.proof is not None:
-            place = {
-                name: int(e) for name, e in zip(self.proof.ids, self.proof.element, strict=True) if e >= 0
-            }
-            extra = np.fromiter(
-                (place.get(name, -1) for name in records.rows.ids), dtype=np.int64, count=len(records)
-            )
-            elements = np.where(elements >= 0, elements, extra)
-        held = np.flatnonzero(elements >= 0)
-        chosen = self._with_documents(held, records)
-        if chosen.size:
-            return [records.rows.ids[i] for i in chosen.tolist()], self.raw_vectors(elements[chosen])
-        return self._sample_elsewhere(records) or empty
-
-    def _with_documents(self, held: np.ndarray, records: Records) -> np.ndarray:
-        """A seeded sample of `held` positions; twice the size is drawn, as some may have no document."""
-        drawn = held[seeded_sample(len(held), 256)] if held.size else held
-        texts = documents(self.collection, [records.rows.ids[i] for i in drawn.tolist()])
-        good = drawn[np.fromiter((bool(text) for text in texts), dtype=bool, count=len(texts))]
-        return good[seeded_sample(len(good))] if good.size else good
-
-    def _sample_elsewhere(self, records: Records) -> tuple[list[str], np.ndarray] | None:
-        positions = seeded_sample(len(records), 256) if len(records) else np.empty(0, dtype=np.int64)
-        pending = np.flatnonzero(records.pending)
-        positions = np.union1d(positions, pending[seeded_sample(len(pending))] if pending.size else pending)
-        ids = [records.rows.ids[i] for i in positions.tolist()]
-        sources = find_sources(self.collection, ids, also=self.also)
-        found = np.flatnonzero(sources.found & sources.has_document)
-        if not found.size or self.dim is None:
-            return None
-        chosen = found[seeded_sample(len(found))]
-        return [ids[i] for i in chosen.tolist()], fetch(self.collection, sources, chosen).raw
 
     def raw_vectors(self, elements: np.ndarray) -> np.ndarray:
         """(k, dim) float32 vectors as the user gave them: for cosine multiplied by their norms."""

@@ -1,4 +1,6 @@
-"""Finds the elements of level 0 that carry a given vector, without a graph: by projection, then by comparison."""
+"""Finds the elements of level 0 that carry a given vector, without a graph: by projection, then by
+comparison.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ CHUNK = 1 << 15
 
 
 class VectorIndex:
-    """The elements `members` (m,) of one level 0. `tolerance` bounds the difference of a component that still is equal.
+    """The elements `members` (m,) of one level 0. `tolerance` bounds the difference of a component that still
+    is equal.
 
-    Every vector is projected once on a fixed direction; equal vectors have equal projections, so a search looks at the
-    few elements whose projection is near.
+    Every vector is projected once on a fixed direction; equal vectors have equal projections, so a search
+    looks at the few elements whose projection is near.
     """
 
     def __init__(self, files: HnswFiles, members: np.ndarray, tolerance: float) -> None:
@@ -32,7 +35,9 @@ class VectorIndex:
         return not isinstance(other.level0, Absent) and other.level0.dtype["vector"].shape[0] == self.dim
 
     def equal_to(self, vector: np.ndarray) -> np.ndarray:
-        """(c,) sorted members whose vector differs from `vector` (dim,) by at most the tolerance in each component."""
+        """(c,) sorted members whose vector differs from `vector` (dim,) by at most the tolerance in each
+        component.
+        """
         candidates = self._around(vector, self.tolerance)
         away = np.abs(self.files.vectors(candidates) - vector).max(axis=1, initial=0.0)
         return np.sort(candidates[away <= self.tolerance])

@@ -32,22 +32,26 @@ class Target:
 def decode_poisoned(value: int) -> int | None:
     """The watermark that was poisoned into `value`, or None.
 
-    metadb migration 5, run on a value that is an integer already, takes its decimal digits for bytes: the big-endian
-    bytes of `value` are 0x11 as filler and then the digits as ASCII. Beyond 8 digits the first ones are lost (None).
+    metadb migration 5, run on a value that is an integer already, takes its decimal digits for bytes: the
+    big-endian bytes of `value` are 0x11 as filler and then the digits as ASCII. Beyond 8 digits the first
+    ones are lost (None).
     """
     digits = value.to_bytes(8, "big", signed=False).lstrip(bytes([POISON])) if 0 < value < 2**64 else b""
     return int(digits) if digits.isdigit() and digits[:1] != b"0" and len(digits) < 8 else _full(digits)
 
 
 def _full(digits: bytes) -> int | None:
-    """Eight digits may be all of them or the end of a longer number; the caller compares with what the store holds."""
+    """Eight digits may be all of them or the end of a longer number; the caller compares with what the store
+    holds.
+    """
     return int(digits) if len(digits) == 8 and digits.isdigit() else None
 
 
 class Watermarks:
     """The targets of the metadata and of the vector segment of one collection.
 
-    `ahead`: it was found that a watermark passed over rows (CF204); else the segment itself is repaired, not its mark.
+    `ahead`: it was found that a watermark passed over rows (CF204); else the segment itself is repaired, not
+    its mark.
     """
 
     def __init__(self, collection: Collection, *, ahead: bool = False) -> None:
@@ -116,7 +120,9 @@ class Watermarks:
         return decoded if decoded is not None and 0 < decoded <= max(self.ceiling, 1) else None
 
     def _bounded(self, at_least: int) -> Target:
-        """The lowest position that loses nothing: below the first row that the queue still has, else what is known."""
+        """The lowest position that loses nothing: below the first row that the queue still has, else what is
+        known.
+        """
         extent = self.collection.queue.extent()
         lowest = None if isinstance(extent, Absent) else extent.lowest
         value = max(1, lowest - 1) if lowest is not None else max(1, at_least)
@@ -147,7 +153,8 @@ class Watermarks:
 def _first_not_applied(rows: list[QueueRow], holds: Callable[[str], bool]) -> int | None:
     """The seq_id of the first row that brings an id which the segment should hold by now and does not.
 
-    Only the last row of an id counts, and only one with a vector: an update of metadata alone never reached the index.
+    Only the last row of an id counts, and only one with a vector: an update of metadata alone never reached
+    the index.
     """
     last: dict[str, QueueRow] = {}
     for row in rows:

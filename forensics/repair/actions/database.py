@@ -1,4 +1,6 @@
-"""Repairs of the database file itself: journal, full-text index, types, dimensions, rows that belong to nothing."""
+"""Repairs of the database file itself: journal, full-text index, types, dimensions, rows that belong to
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def rebuild_indexes(work: Work) -> Report:
 
 
 def rebuild_full_text(work: Work) -> Report:
-    """The full-text table holds exactly the documents of `embedding_metadata`, and its index agrees with them."""
+    """The full-text table holds exactly the documents of `embedding_metadata`, and its index agrees with
+    them.
+    """
     with work.database() as connection:
         _drop_full_text(connection)
         connection.execute(CREATE_FULL_TEXT)
@@ -90,7 +94,9 @@ def set_dimension(work: Work) -> Report:
 
 
 def quarantine_orphan_rows(work: Work) -> Report:
-    """No row of `embeddings`, its metadata or max_seq_id belongs to nothing; they are in the case as JSON lines."""
+    """No row of `embeddings`, its metadata or max_seq_id belongs to nothing; they are in the case as JSON
+    lines.
+    """
     with work.database() as connection:
         connection.row_factory = sqlite3.Row
         queries = orphan_queries(connection)

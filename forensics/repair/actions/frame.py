@@ -34,7 +34,9 @@ def framed(site: Site) -> tuple[VectorSegment, HnswFiles, layout.Header, Level0S
 
 
 def settled(header: layout.Header, summary: Level0Summary, walk: LinkWalk | Absent) -> layout.Header:
-    """The header with maxlevel and enterpoint that the lists and the live elements allow; kept where they are right."""
+    """The header with maxlevel and enterpoint that the lists and the live elements allow; kept where they are
+    right.
+    """
     levels = (
         walk.levels
         if not isinstance(walk, Absent) and walk.problem is None
@@ -148,7 +150,9 @@ def _keep_tail(work: Work, segment: VectorSegment, name: str, size: int) -> None
 
 
 def drop_phantom_elements(work: Work) -> Report:
-    """Elements without identity are gone: cut off where they are the last, else named, flagged and left alone."""
+    """Elements without identity are gone: cut off where they are the last, else named, flagged and left
+    alone.
+    """
     site = work.site()
     segment, _, header, summary = framed(site)
     count = header.cur_element_count

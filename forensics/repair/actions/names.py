@@ -13,7 +13,8 @@ from forensics.readers import layout
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.frame import Report, framed, next_label, retire
 from forensics.repair.actions.work import Work, new_map, with_ids
-from forensics.repair.site import FLAGGED, Site
+from forensics.repair.holdings import FLAGGED
+from forensics.repair.site import Site
 from forensics.writers.segment_files import set_deleted
 
 
@@ -57,7 +58,9 @@ def _rows(
 
 
 def mend_id_map(work: Work) -> Report:
-    """Both halves are each other's inverse, every label is held by level 0, the counter is the highest label given."""
+    """Both halves are each other's inverse, every label is held by level 0, the counter is the highest label
+    given.
+    """
     site = work.site()
     _, _, _, summary = framed(site)
     id_map = site.id_map
@@ -129,7 +132,9 @@ def _with_vectors(
 
 
 def retire_elements(work: Work) -> Report:
-    """Elements that no record claims are flagged deleted, so that no search returns them; their vectors are in the case."""
+    """Elements that no record claims are flagged deleted, so that no search returns them; their vectors are
+    in the case.
+    """
     site = work.site()
     _, _, _, summary = framed(site)
     nameless, doubles = site.nameless, site.duplicates

@@ -1,4 +1,6 @@
-"""Records of SQLite: ids trimmed in every layer, records set aside in the case with all that is needed to put them back."""
+"""Records of SQLite: ids trimmed in every layer, records set aside in the case with all that is needed to put
+them back.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ from forensics.readers.id_map import IdMap
 from forensics.repair.actions.frame import Report
 from forensics.repair.actions.names import element_of
 from forensics.repair.actions.work import Work, with_ids
+from forensics.repair.holdings import LOST
 from forensics.repair.ids import is_malformed, trimmed
 from forensics.repair.rules_records import split_by_collision
-from forensics.repair.site import LOST, Site
+from forensics.repair.site import Site
 from forensics.writers.segment_files import set_deleted
 
 BATCH = 500
@@ -23,7 +26,9 @@ FULL_TEXT = "embedding_fulltext_search"
 
 
 def trim_ids(work: Work) -> Report:
-    """Malformed ids that collide with nothing are trimmed in `embeddings`, the queue and the id map; the old ones are kept."""
+    """Malformed ids that collide with nothing are trimmed in `embeddings`, the queue and the id map; the old
+    ones are kept.
+    """
     site = work.site()
     rows = site.collection.rows
     if isinstance(rows, Absent):
@@ -72,7 +77,9 @@ def set_aside_records(work: Work) -> Report:
 
 
 def set_aside(work: Work, site: Site, ids: Sequence[str]) -> Report:
-    """These records are gone from SQLite, the id map and the full-text index, and kept as JSON lines in the case."""
+    """These records are gone from SQLite, the id map and the full-text index, and kept as JSON lines in the
+    case.
+    """
     with work.database() as connection:
         rowids = _rowids(connection, site, ids)
         work.keep_records("set-aside", _kept(connection, site, rowids))

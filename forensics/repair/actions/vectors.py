@@ -19,7 +19,8 @@ from forensics.repair.actions.frame import Report, framed, next_label
 from forensics.repair.actions.marks import set_watermark
 from forensics.repair.actions.names import element_of
 from forensics.repair.actions.work import Work, digests, new_map, with_ids
-from forensics.repair.site import EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, Site
+from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE
+from forensics.repair.site import Site
 from forensics.sources import QUEUE, documents, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
 from forensics.writers.relink import relink
@@ -130,14 +131,18 @@ def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> Non
 
 
 def capacity(work: Work, site: Site) -> int:
-    """What the index can hold afterwards: as chosen, else ten per cent more than there are records; never below them."""
+    """What the index can hold afterwards: as chosen, else ten per cent more than there are records; never
+    below them.
+    """
     records = 0 if site.records is None else len(site.records)
     held = 0 if site.header is None else site.header.cur_element_count
     return max(work.options.max_elements or int(SPARE * records), records, held)
 
 
 def add_missing_vectors(work: Work) -> Report:
-    """Every record whose vector exists, or can be embedded again, is in the index, under a label never given before."""
+    """Every record whose vector exists, or can be embedded again, is in the index, under a label never given
+    before.
+    """
     site = work.site()
     segment, _, header, _ = framed(site)
     if site.holdings is None or not isinstance(site.id_map, IdMap):
@@ -160,7 +165,9 @@ def add_missing_vectors(work: Work) -> Report:
 
 
 def patch_exact(directory: Path, space: str, labels: np.ndarray, batch: Batch) -> None:
-    """Elements copied from another level 0 carry its bits, and for cosine its norms, not what normalising again gave."""
+    """Elements copied from another level 0 carry its bits, and for cosine its norms, not what normalising
+    again gave.
+    """
     chosen = np.flatnonzero(batch.exact)
     if not chosen.size:
         return
@@ -173,7 +180,9 @@ def patch_exact(directory: Path, space: str, labels: np.ndarray, batch: Batch) -
 
 
 def rebuild_segment(work: Work) -> Report:
-    """A new segment directory with an index of every vector there is, its id map, and a watermark that fits both."""
+    """A new segment directory with an index of every vector there is, its id map, and a watermark that fits
+    both.
+    """
     site = work.site()
     segment, collection = site.segment, site.collection
     if segment is None or site.holdings is None or site.dim is None:
@@ -206,7 +215,9 @@ def _map_of(site: Site, mapping: dict[str, int]) -> IdMap:
 
 
 def rebuilt_watermark(site: Site) -> int:
-    """The position up to which a rebuilt index holds everything: what was recorded, never past the metadata's."""
+    """The position up to which a rebuilt index holds everything: what was recorded, never past the
+    metadata's.
+    """
     marks = site.watermarks
     known = [target.value for target in (marks.vector, marks.metadata) if target.value]
     return max(1, min(known)) if known else max(1, marks.queue_top)
@@ -223,7 +234,9 @@ def _parameters(site: Site) -> tuple[int, int]:
 
 
 def relink_elements(work: Work) -> Report:
-    """Every live vector of the index finds itself, or is counted here; the case holds what was asked and of which files."""
+    """Every live vector of the index finds itself, or is counted here; the case holds what was asked and of
+    which files.
+    """
     site = work.site()
     segment, _, header, _ = framed(site)
     work.tell("searching every vector by itself", 0.5)

@@ -1,4 +1,6 @@
-"""What every action has at hand: the draft read as the store that it will be, its files for writing, the case."""
+"""What every action has at hand: the draft read as the store that it will be, its files for writing, the
+case.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ load_embedder = lru_cache(maxsize=4)(Embedder.load)
 
 
 class OwnStore(Store):
-    """A draft, read as the store that it will be, or the original, whose lock `apply` holds: nobody else has it open."""
+    """A draft, read as the store that it will be, or the original, whose lock `apply` holds: nobody else has
+    it open.
+    """
 
     @cached_property
     def handles(self) -> Handles:
@@ -84,7 +88,9 @@ class Work:
         return self.place(segment, names[0]).parent
 
     def place(self, segment: VectorSegment, name: str) -> Path:
-        """Where a file of that segment is written in the draft; a file that is there already is not copied first."""
+        """Where a file of that segment is written in the draft; a file that is there already is not copied
+        first.
+        """
         return self.draft.new(f"{segment.relative}/{name}")
 
     def whole(self, segment: VectorSegment) -> Path:
