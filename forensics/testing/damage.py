@@ -102,7 +102,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def retried(store: Path, attempt: Callable[[], None], good: Callable[[], bool], times: int = 200) -> None:
-    """Repeats what depends on uninitialised memory, each time from a copy of the store, until it is `good`."""
+    """Repeats what depends on uninitialised memory, each time from a copy, until the result is `good`."""
     before = store.with_name(f"{store.name}-before")
     store.rename(before)
     for _ in range(times):
