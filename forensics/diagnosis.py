@@ -25,6 +25,8 @@ from forensics.seal import Fingerprint, fingerprint
 from forensics.store import Collection, Store
 
 Progress = Callable[[str, float], None]
+NO_DATABASE = ("CF001", "CF002", "CF003")
+"""Without a database nothing else is asked."""
 UNSAFE = frozenset({"CF202", "CF205", "CF401", "CF402", "CF403", "CF412"})
 """Opening such a store with Chroma destroys data; CF301 joins them where the queue holds vectors."""
 
@@ -95,10 +97,11 @@ def _rank(check: Check) -> tuple[int, str, bool]:
 
     Within a level by code, but after all that may mask it.
     """
-    levels = ("CF0", "CF1", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
+    levels = ("CF1", "CF0", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
     masking = [code for code, masked in MASKS.items() if check.code in masked and code[:3] == check.code[:3]]
     last = max([check.code, *masking])
-    return levels.index(check.code[:3]) + (10 if check.run != "default" else 0), last, last != check.code
+    level = -1 if check.code in NO_DATABASE else levels.index(check.code[:3])
+    return level + (10 if check.run != "default" else 0), last, last != check.code
 
 
 def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:

@@ -77,6 +77,8 @@ def _is_valid(key: str, value: Any) -> bool:
 @check("CF807")
 def space_differs(collection: Collection) -> Iterator[Finding]:
     """Places that record the space say different things, or the vectors were built with another one."""
+    if _problems(collection):
+        return  # the space in force is then not known (CF811)
     spaces = _spaces(collection)
     built = built_with(collection)
     in_force = collection.settings.space
@@ -265,16 +267,16 @@ def config_unreadable(store: Store) -> Iterator[Finding]:
     """Configuration that is not JSON of a known shape: of the queue, or of a collection."""
     yield from _queue_config(store)
     for collection in store.collections:
-        problems = {
-            name: problem
-            for name, text in (
-                ("config_json_str", collection.row.config_json_str),
-                ("schema_str", collection.row.schema_str),
-            )
-            if (problem := _shape_problem(name, text))
-        }
+        problems = _problems(collection)
         if problems:
             yield _unreadable(collection, problems)
+
+
+def _problems(collection: Collection) -> dict[str, str]:
+    """column → why no release can read the configuration in it."""
+    texts = {"config_json_str": collection.row.config_json_str, "schema_str": collection.row.schema_str}
+    found = ((name, _shape_problem(name, text)) for name, text in texts.items())
+    return {name: problem for name, problem in found if problem}
 
 
 def _shape_problem(name: str, text: str | None) -> str:

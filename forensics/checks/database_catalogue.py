@@ -78,6 +78,13 @@ def candidate(collection: Collection, scope: str) -> dict[str, Any] | None:
     return best if best and best["shared"] else None
 
 
+def claimed(store: Store) -> frozenset[str]:
+    """The segment ids that a collection with a missing row of `segments` has a claim to."""
+    lacking = ((c, scope) for c in store.collections for scope in SCOPES if not c.segment_rows(scope))
+    found = (candidate(collection, scope) for collection, scope in lacking)
+    return frozenset(str(row["id"]) for row in found if row is not None)
+
+
 def _directories(collection: Collection) -> Iterator[dict[str, Any]]:
     """Orphan directories, and how many of their ids are records of this collection."""
     rows = collection.rows

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.database_catalogue import claimed
 from forensics.checks.places import examples, in_table
 from forensics.checks.registry import check, finding
+from forensics.checks.store_folders import is_catalogue_lost
 from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.distinct import embedding_segments, ids_without, rows_of
@@ -22,6 +24,8 @@ ARRAY = "embedding_metadata_array"
 def orphan_rows(store: Store) -> Iterator[Finding]:
     """Rows of embeddings, embedding_metadata, max_seq_id or segment_metadata that belong to no segment."""
     database = _database(store)
+    if is_catalogue_lost(store):
+        return
     orphans = _orphan_segments(store)
     metadata = ids_without(database, "embedding_metadata", all_rowids(store))
     found = {
@@ -70,8 +74,9 @@ def _database(store: Store) -> Database:
 
 
 def _segment_ids(store: Store) -> set[str]:
+    """The ids in `segments`, and those that only lack their row there (CF110)."""
     rows = _database(store).segments
-    return set() if isinstance(rows, Absent) else {row.id for row in rows}
+    return set() if isinstance(rows, Absent) else {row.id for row in rows} | claimed(store)
 
 
 def _orphan_segments(store: Store) -> list[str]:

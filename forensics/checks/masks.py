@@ -20,6 +20,7 @@ MASKS: dict[str, tuple[str, ...]] = {
     "CF101": (*_DATABASE_NEEDED, "CF102", "CF104"),
     "CF102": (*_span("CF006", "CF008"), *_ROWS_NEEDED),
     "CF104": (*_DATABASE_NEEDED, "CF102"),
+    "CF110": tuple(code for code in catalogue() if code[:3] in ("CF3", "CF4", "CF5", "CF6")),
     "CF301": (*_span("CF302", "CF312"), *_span("CF401", "CF412"), "CF504", "CF505", *_span("CF601", "CF609")),
     "CF302": ("CF204", "CF304", "CF305", "CF306", "CF307", "CF311"),
     "CF303": ("CF204", "CF304", "CF305", "CF306", "CF307", "CF308", "CF311", "CF408", "CF409", "CF410", "CF411", *_span("CF601", "CF609")),

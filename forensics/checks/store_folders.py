@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from forensics.absent import Absent
+from forensics.checks.database_catalogue import claimed
 from forensics.checks.folders import folder_rows, is_orphan, rescues
 from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Place, Remedy
@@ -22,7 +23,8 @@ def orphan_directory(store: Store) -> Iterator[Finding]:
     """Directories with a segment's name that no row of `segments` names."""
     if is_catalogue_lost(store):
         return
-    orphans = [segment for segment in store.unreferenced if is_orphan(segment)]
+    taken = claimed(store)
+    orphans = [s for s in store.unreferenced if is_orphan(s) and s.relative not in taken]
     yield from _unreferenced("CF006", store, orphans, "orphan directories")
 
 

@@ -60,7 +60,8 @@ def integrity(database: Database) -> dict[str, Verdict]:
 def _checked(database: Database, table: str) -> Verdict | None:
     answer = database.rows(f"PRAGMA integrity_check('{table}')")
     if isinstance(answer, Absent):
-        return Verdict(TABLE, answer.reason) if _is_damage(answer.reason) else None
+        whole = _reads_whole(database, table)
+        return Verdict(INDEX if whole else TABLE, answer.reason) if _is_damage(answer.reason) else None
     lines = [
         line for row in answer[:LIMIT] for line in str(row[0]).splitlines() if not line.startswith("***")
     ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forensics.testing.damage_folder import DATABASE
-from forensics.testing.menu import damage
+from forensics.testing.store_damage import damage
 
 FULL_TEXT = "embedding_fulltext_search"
 
@@ -107,7 +107,7 @@ def orphan_list_metadata(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("vector-segment-row-deleted", "CF110", follows=("CF501",))
+@damage("vector-segment-row-deleted", "CF110")
 def delete_vector_segment(store: Path, seed: int = 0) -> None:
     """Deletes the VECTOR row of segments; the directory stays."""
     change(store, "DELETE FROM segments WHERE scope = 'VECTOR'")
@@ -130,10 +130,8 @@ def double_collection(store: Path, seed: int = 0) -> None:
         "ALTER TABLE doubled RENAME TO collections",
         f"INSERT INTO collections(id, name, dimension, database_id, config_json_str)"
         f" SELECT '{new}', name, NULL, database_id, '{{}}' FROM collections LIMIT 1",
-        "INSERT INTO segments(id, type, scope, collection) VALUES"
-        f" ('00000000-0000-4000-8000-00000000000b', 'urn:chroma:segment/metadata/sqlite', 'METADATA', '{new}'),"
-        f" ('00000000-0000-4000-8000-00000000000c', 'urn:chroma:segment/vector/hnsw-local-persisted',"
-        f" 'VECTOR', '{new}')",
+        "INSERT INTO segments(id, type, scope, collection) SELECT replace(id, substr(id, 1, 8), 'ffffffff'),"
+        f" type, scope, '{new}' FROM segments",
     )
 
 

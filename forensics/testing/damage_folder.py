@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 from pathlib import Path
 
-from forensics.testing.menu import damage
+from forensics.testing.store_damage import damage
 
 DATABASE = "chroma.sqlite3"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from forensics.readers.id_map import IdMap, read_id_map
+from forensics.readers.layout import Header
 from forensics.testing.damage import edit_id_map
 from forensics.testing.damage_database import change, drop_full_text, one
 from forensics.testing.damage_folder import segment_of
-from forensics.testing.menu import damage
+from forensics.testing.store_damage import damage
 
 VECTOR = "(SELECT id FROM segments WHERE scope = 'VECTOR')"
 METADATA = "(SELECT id FROM segments WHERE scope = 'METADATA')"
@@ -32,11 +34,12 @@ def keep_queue(store: Path, seed: int = 0) -> None:
     """Switches purging off and puts ten applied rows back."""
     change(
         store,
-        "UPDATE embeddings_queue_config SET config_json_str = json_set(config_json_str, '$.automatically_purge', "
-        "json('false'))",
+        "UPDATE embeddings_queue_config"
+        " SET config_json_str = json_set(config_json_str, '$.automatically_purge', json('false'))",
         "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
-        " SELECT q.seq_id - 200, 2, q.topic, e.embedding_id, q.vector, q.encoding, q.metadata"
-        " FROM embeddings_queue q JOIN embeddings e ON e.id = q.seq_id - 200 WHERE q.seq_id < 260",
+        " WITH RECURSIVE ten(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM ten WHERE n < 10)"
+        " SELECT seq_id - n, 2, topic, id, vector, encoding, metadata"
+        " FROM ten, (SELECT * FROM embeddings_queue ORDER BY seq_id LIMIT 1)",
     )
 
 
@@ -69,7 +72,8 @@ def vector_ahead(store: Path, seed: int = 0) -> None:
     """Sets the vector watermark to the end of the queue; 50 rows of it were never applied."""
     change(
         store,
-        f"UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue) WHERE segment_id = {VECTOR}",
+        "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue)"
+        f" WHERE segment_id = {VECTOR}",
     )
 
 
@@ -86,7 +90,7 @@ def metadata_ahead(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("index-removed-watermark-kept", "CF205", follows=("CF301",))
+@damage("index-removed-watermark-kept", "CF205", follows=("CF301", "CF501"))
 def stale_watermark(store: Path, seed: int = 0) -> None:
     """Removes the index directory; its watermark says that all of the queue was persisted."""
     shutil.rmtree(store / segment_of(store))
@@ -102,23 +106,36 @@ def legacy_watermark(store: Path, seed: int = 0) -> None:
     edit_id_map(store / segment / "index_metadata.pickle", lambda id_map: id_map.update(max_seq_id=mark))
 
 
-@damage("replay-wedged", "CF207", follows=("CF411", "CF501"))
-def wedge_replay(store: Path, seed: int = 0) -> None:
-    """Flags the first element deleted and queues an update of metadata for its record."""
-    directory = store / segment_of(store)
+def flag_first_element(directory: Path) -> str:
+    """Flags internal id 0 deleted and returns the id whose label it has."""
+    header = Header.from_bytes((directory / "header.bin").read_bytes())
     with (directory / "data_level0.bin").open("r+b") as file:
         file.seek(2)
         file.write(b"\x01")
+        file.seek(header.label_offset)
+        label = int.from_bytes(file.read(8), "little")
+    id_map = read_id_map(directory / "index_metadata.pickle")
+    assert isinstance(id_map, IdMap)
+    return id_map.label_to_id[label]
+
+
+@damage("replay-wedged", "CF207", follows=("CF411",))
+def wedge_replay(store: Path, seed: int = 0) -> None:
+    """Flags the first element deleted and queues an update of metadata for its record."""
+    name = flag_first_element(store / segment_of(store))
     change(
         store,
         "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
-        " SELECT max(seq_id) + 1, 1, topic, (SELECT embedding_id FROM embeddings ORDER BY id LIMIT 1), NULL,"
-        " NULL, '{\"year\": 2026}' FROM embeddings_queue",
+        " SELECT max(seq_id) + 1, 1, topic, ?, NULL, NULL, '{\"year\": 2026}' FROM embeddings_queue",
+        parameters=(name,),
+    )
+    change(
+        store,
         f"UPDATE max_seq_id SET seq_id = seq_id + 1 WHERE segment_id = {METADATA}",
     )
 
 
-@damage("operation-unknown", "CF208")
+@damage("operation-unknown", "CF208", follows=("CF501",))
 def unknown_operation(store: Path, seed: int = 0) -> None:
     """Gives the newest queue row operation 9."""
     change(

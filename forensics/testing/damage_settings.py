@@ -6,7 +6,7 @@ from pathlib import Path
 
 from forensics.testing.damage_database import change
 from forensics.testing.damage_queue import METADATA, VECTOR
-from forensics.testing.menu import damage
+from forensics.testing.store_damage import damage
 
 
 @damage("migration-of-the-future", "CF801")
@@ -83,7 +83,7 @@ def change_dimension(store: Path, seed: int = 0) -> None:
     change(store, "UPDATE collections SET dimension = dimension + 1")
 
 
-@damage("queue-vector-too-short", "CF809", follows=("CF501",))
+@damage("queue-vector-too-short", "CF809")
 def shorten_vector(store: Path, seed: int = 0) -> None:
     """Takes one component from the vector of the newest queue row."""
     change(
