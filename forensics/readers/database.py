@@ -6,6 +6,7 @@ and as a copy in scratch where a journal is left beside it. A damaged table is a
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -122,7 +123,7 @@ class Database:
     def _connect(cls, path: Path, target: Path, how: How) -> Database | Absent:
         mode = {"immutable": "mode=ro&immutable=1", "read-only": "mode=ro", "copy": "mode=rw"}[how]
         try:
-            connection = sqlite3.connect(f"file:{quote(str(target))}?{mode}", uri=True, timeout=5)
+            connection = sqlite3.connect(f"file:{quote(os.fsencode(target))}?{mode}", uri=True, timeout=5)
             connection.execute("PRAGMA cell_size_check=ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
