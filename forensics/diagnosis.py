@@ -270,7 +270,7 @@ def _tool() -> dict[str, object]:
 
 def _store_facts(store: Store, findings: tuple[Finding, ...], unchanged: bool) -> dict[str, object]:
     database = store.database
-    unsafe = sorted({f.code for f in findings if f.code in UNSAFE or (f.code == "CF301" and _queued(store, f.collection))})
+    unsafe = sorted({found.code for found in findings if _is_unsafe(store, found)})
     return {
         "path": str(store.path),
         "chroma": "unknown" if isinstance(database, Absent) else written_by(database.migrations),
@@ -280,6 +280,12 @@ def _store_facts(store: Store, findings: tuple[Finding, ...], unchanged: bool) -
         "in_use": None if isinstance(store.handles, Absent) else store.in_use,
         "opened_as": None if isinstance(database, Absent) else database.how,
     }
+
+
+def _is_unsafe(store: Store, found: Finding) -> bool:
+    """True where the first open, even for a `count`, destroys data; a check may count what (`opening_destroys`)."""
+    counted = isinstance(found.found, dict) and bool(found.found.get("opening_destroys"))
+    return counted or found.code in UNSAFE or (found.code == "CF301" and _queued(store, found.collection))
 
 
 def _queued(store: Store, name: str | None) -> bool:

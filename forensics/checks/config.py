@@ -160,12 +160,21 @@ def sequence_id_type(store: Store) -> Iterator[Finding]:
         count=len(wrong),
         unit="watermarks",
         expected={segment: _typed(wanted, value) for segment, value in wrong.items()},
-        found={segment: _typed(value.stored, value) for segment, value in wrong.items()},
+        found={
+            **{segment: _typed(value.stored, value) for segment, value in wrong.items()},
+            "opening_destroys": 0 if store.is_modern else _queued_vectors(_database(store)),
+        },
         where=tuple(in_table("max_seq_id", f"segment_id = {segment}") for segment in list(wrong)[:5]),
         means=_type_means(modern=store.is_modern),
         remedy=Remedy(action="convert-sequence-ids", safety="manual" if unknown else "safe"),
         causes=_type_causes(modern=store.is_modern),
     )
+
+
+def _queued_vectors(database: Database) -> int:
+    """Rows with a vector: what 1.x purges once it has made impossible numbers of the watermarks."""
+    found = database.rows("SELECT count(*) FROM embeddings_queue WHERE vector IS NOT NULL")
+    return 0 if isinstance(found, Absent) else int(found[0][0])
 
 
 def _typed(kind: str, value: SeqId) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from forensics.readers.watermarks import (
     IMPOSSIBLE,
     decode_poisoned,
     newest_record,
+    purges,
     reach,
     whole_numbers,
 )
+from forensics.records import Records
 from forensics.store import Collection
 
 METADATA, VECTOR = "metadata", "vector"
@@ -98,6 +100,28 @@ def floor(collection: Collection) -> int | None:
     """The lower of both watermarks: rows below it the engine purges. None where a segment has none."""
     marks = believable_marks(collection)
     return min(marks.values()) if len(marks) == 2 else None
+
+
+def purged_at_open(collection: Collection) -> int:
+    """How many ids lose their only vector when any 1.x opens the store: it purges before it looks at the index.
+
+    Seen with 1.2.1 and 1.5.9: one `count` deletes every row below the lower of both watermarks as stored.
+    """
+    marks = [
+        m.value
+        for m in (collection.metadata_watermark, collection.vector_watermark_row)
+        if isinstance(m, SeqId)
+    ]
+    if len(marks) < 2 or purges(collection.database) is not True:
+        return 0
+    sql = "SELECT DISTINCT id FROM embeddings_queue WHERE topic = ? AND seq_id < ? AND vector IS NOT NULL"
+    lowest = min(mark or 0 for mark in marks)
+    found = collection.database.rows(sql, (collection.queue.topic, lowest))
+    records = collection.records
+    if isinstance(found, Absent) or not isinstance(records, Records):
+        return 0
+    waiting = {row[0] for row in found}
+    return len(waiting & set(records.rows.ids)) - len(waiting & set(records.ids(records.indexed)))
 
 
 def mark_place(collection: Collection, scope: str) -> Place:

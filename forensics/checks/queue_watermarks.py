@@ -13,6 +13,7 @@ from forensics.checks.queue_marks import (
     floor,
     mark_place,
     poisoned_marks,
+    purged_at_open,
     stored_marks,
 )
 from forensics.checks.registry import check, finding
@@ -80,15 +81,16 @@ def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
     if not marks:
         return
     decoded = all(mark.decoded for mark in marks.values())
+    purged = purged_at_open(collection)
     yield finding(
         "CF203",
         collection,
         count=len(marks),
         unit="watermarks",
         expected={scope: mark.expected for scope, mark in marks.items()},
-        found={scope: mark.stored for scope, mark in marks.items()},
+        found={**{scope: mark.stored for scope, mark in marks.items()}, "opening_destroys": purged},
         where=tuple(mark_place(collection, scope) for scope in marks),
-        means=_poison_means(marks),
+        means=_poison_means(marks) + _purge_means(purged),
         remedy=Remedy(action="restore-watermark", safety="safe"),
         confidence="certain" if decoded else "likely",
         causes=(_poison_cause(marks, decoded),),
@@ -103,6 +105,13 @@ def _poison_means(marks: dict[str, Poisoned]) -> str:
             "Every write is taken for applied already: it returns without an error and is never seen again."
         )
     return "New writes reach the index but not SQLite: records without document and metadata."
+
+
+def _purge_means(purged: int) -> str:
+    """The warning that comes before all else, where opening the store destroys something."""
+    if not purged:
+        return ""
+    return f" Do not open this store with Chroma: its first read purges the only copy of {purged} vectors."
 
 
 def _poison_cause(marks: dict[str, Poisoned], decoded: bool) -> Cause:
@@ -128,16 +137,17 @@ def watermark_ahead(collection: Collection) -> Iterator[Finding]:
     if not skipped:
         return
     ids = sorted({name for rows in skipped.values() for name in rows})
+    purged = purged_at_open(collection)
     yield finding(
         "CF204",
         collection,
         count=len(ids),
         unit="records",
         expected={scope: min(rows.values()) - 1 for scope, rows in skipped.items()},
-        found={scope: marks[scope] for scope in skipped},
+        found={**{scope: marks[scope] for scope in skipped}, "opening_destroys": purged},
         where=tuple(mark_place(collection, scope) for scope in skipped),
         means=f"{len(ids)} acknowledged writes are in the queue and were passed over: they are never "
-        "applied, and the next purge deletes them.",
+        f"applied, and the next purge deletes them.{_purge_means(purged)}",
         remedy=Remedy(action="restore-watermark", safety="safe"),
         lists={"ids": ids},
     )
