@@ -69,10 +69,12 @@ def _clone(reading: int, writing: int) -> bool:
 
 def can_clone(folder: Path) -> bool:
     """True where files below `folder` can share blocks: then a copy needs no room. Tried, not guessed."""
-    with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as other:
-        one.write(bytes(4096))
-        one.flush()
-        return _clone(one.fileno(), other.fileno())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as other:
+            os.write(one.fileno(), bytes(4096))
+            return _clone(one.fileno(), other.fileno())
+    except OSError:  # full, or not to be written: then a copy needs all the room it can get
+        return False
 
 
 def _copy_extents(reading: int, writing: int) -> None:
@@ -154,7 +156,7 @@ def copy_store(store: Path, dest: Path, *, progress: Progress | None = None) -> 
     source = _source(store)
     target = copy_target(source, dest)
     before = seal(source, progress=progress)
-    require_room(target.parent, before.allocated, "The copy")
+    require_room(target, before.allocated, "The copy")
     return place(target, lambda partial: _copied(source, partial, before))
 
 
@@ -170,17 +172,28 @@ def place(target: Path, make: Callable[[Path], Manifest]) -> Manifest:
     """`target` is what `make` made at the path it was given, put there by one rename; else nothing is
     left.
     """
+    home = target if os.path.ismount(target) else target.parent
     with room(f"{target.name} was written"):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.partial-", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.partial-", dir=home))
         try:
             made = make(folder / "store")
-            if target.exists():
-                target.rmdir()
-            os.rename(folder / "store", target)
-            sync_directory(target.parent)
+            if home == target:
+                _move_up(folder / "store", target)
+            else:
+                if target.exists():
+                    target.rmdir()
+                os.rename(folder / "store", target)
+            sync_directory(home)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return replace(made, store=str(target))
+
+
+def _move_up(made: Path, target: Path) -> None:
+    """A mount point cannot be renamed over: what was made is moved into it, the database last."""
+    for name in sorted(os.listdir(made), key=lambda name: (name == DATABASE, name)):
+        os.rename(made / name, target / name)
+    take_on(made, target)
 
 
 def verified_copy(before: Manifest, copy: Path) -> Manifest:

@@ -77,7 +77,7 @@ class Draft:
             made.mirror_journal()
             closed = made.folder / CLOSED / DATABASE
             closed.mkdir(parents=True)
-            write_whole(closed / NOTICE, placing.notice(case, made.folder).encode())
+            write_whole(closed / NOTICE, os.fsencode(placing.notice(case, made.folder)))
             (made.folder / ENTRIES).mkdir()
             sync_directory(made.folder)
         return made

@@ -30,7 +30,9 @@ def settle_database(path: Path) -> None:
     if not any(path.with_name(name).exists() for name in SIDECARS):
         return
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
+        connection = sqlite3.connect(
+            f"file:{quote(os.fsencode(path))}?mode=rw", uri=True, isolation_level=None
+        )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

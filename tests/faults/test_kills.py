@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 
 from forensics.case import Case
+from forensics.errors import Refused
 from forensics.handles import Handles, open_handles
 from forensics.repair.draft import Draft
 from forensics.seal import Manifest, compare, describe, seal
@@ -58,9 +59,13 @@ class Scene:
 
     def finish(self, how: str) -> None:
         """A rerun ends in the state that was asked for, byte for byte."""
-        answer = None if self.is_done() else self.worker.do(how, Case.open(self.case.folder))
+        if how == "undo" and not self.has_begun():
+            with pytest.raises(Refused, match="not applied yet"):
+                self.worker.do("undo", Case.open(self.case.folder))
+        elif not self.is_done():
+            self.worker.do(how, Case.open(self.case.folder))
         wanted = self.old if how == "undo" else self.new
-        assert self.worker.content(seal(self.store)) == self.worker.content(wanted), answer
+        assert self.worker.content(seal(self.store)) == self.worker.content(wanted)
         if how == "undo":
             assert describe(compare(self.old, seal(self.store))) == ""
         else:
@@ -71,10 +76,17 @@ class Scene:
         assert handles == ()
         self.clear()
 
+    def has_begun(self) -> bool:
+        """True where there is a draft to take back."""
+        draft = Case.open(self.case.folder).draft
+        return draft is not None and draft.is_dir()
+
     def is_done(self) -> bool:
         """True where the undo had told its result and was killed on its way out: one more would be a redo."""
+        if self.verb != "undo":
+            return False
         last = Draft.open(Case.open(self.case.folder)).journal.last
-        return self.verb == "undo" and last is not None and last.name == "undo" and last.acknowledged
+        return last is not None and last.name == "undo" and last.acknowledged
 
     def clear(self) -> None:
         """Nothing of this case is left beside the store."""

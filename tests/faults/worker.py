@@ -77,8 +77,8 @@ def planned(store: Path, folder: Path, kinds: tuple[str, ...]) -> Case:
 def do(verb: str, case: Case) -> dict[str, Any]:
     """The verb, in this process."""
     if verb == "undo":
-        return undo(case)
-    return apply_plan(case, resume=verb == "resume", run=run, verify=verify)
+        return undo(case, nobody_else=True)
+    return apply_plan(case, resume=verb == "resume", nobody_else=True, run=run, verify=verify)
 
 
 def content(manifest: Manifest) -> dict[str, object]:
