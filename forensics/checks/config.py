@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forensics.absent import Absent
@@ -21,6 +21,7 @@ from forensics.readers.migrations import (
     span_of,
     written_by,
 )
+from forensics.readers.watermarks import purges
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Store
 
 __all__ = ["config_settings"]
@@ -162,7 +163,7 @@ def sequence_id_type(store: Store) -> Iterator[Finding]:
         expected={segment: _typed(wanted, value) for segment, value in wrong.items()},
         found={
             **{segment: _typed(value.stored, value) for segment, value in wrong.items()},
-            "opening_destroys": 0 if store.is_modern else _queued_vectors(_database(store)),
+            "opening_destroys": 0 if store.is_modern else _purged_by_migration(store, wrong),
         },
         where=tuple(in_table("max_seq_id", f"segment_id = {segment}") for segment in list(wrong)[:5]),
         means=_type_means(modern=store.is_modern),
@@ -171,10 +172,14 @@ def sequence_id_type(store: Store) -> Iterator[Finding]:
     )
 
 
-def _queued_vectors(database: Database) -> int:
-    """Rows with a vector: what 1.x purges once it has made impossible numbers of the watermarks."""
-    found = database.rows("SELECT count(*) FROM embeddings_queue WHERE vector IS NOT NULL")
-    return 0 if isinstance(found, Absent) else int(found[0][0])
+def _purged_by_migration(store: Store, wrong: Mapping[str, SeqId]) -> int:
+    """Queue rows with a vector that 1.x purges at once where the migration poisons both watermarks."""
+    if purges(_database(store)) is not True:
+        return 0
+    sql = "SELECT count(*) FROM embeddings_queue WHERE topic = ? AND vector IS NOT NULL"
+    both = [c for c in store.collections if {c.metadata_segment_id, c.vector_segment_id} <= wrong.keys()]
+    counts = (_database(store).rows(sql, (collection.queue.topic,)) for collection in both)
+    return sum(int(found[0][0]) for found in counts if not isinstance(found, Absent))
 
 
 def _typed(kind: str, value: SeqId) -> dict[str, Any]:

@@ -107,11 +107,8 @@ def purged_at_open(collection: Collection) -> int:
 
     Seen with 1.2.1 and 1.5.9: one `count` deletes every row below the lower of both watermarks as stored.
     """
-    marks = [
-        m.value
-        for m in (collection.metadata_watermark, collection.vector_watermark_row)
-        if isinstance(m, SeqId)
-    ]
+    rows = (collection.metadata_watermark, collection.vector_watermark_row)
+    marks = [row.value for row in rows if isinstance(row, SeqId)]
     if len(marks) < 2 or purges(collection.database) is not True:
         return 0
     sql = "SELECT DISTINCT id FROM embeddings_queue WHERE topic = ? AND seq_id < ? AND vector IS NOT NULL"

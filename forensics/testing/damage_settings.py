@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forensics.testing.damage_database import change
+from forensics.testing.damage_database import change, one
 from forensics.testing.damage_queue import METADATA, VECTOR
 from forensics.testing.store_damage import damage
 
@@ -40,7 +40,11 @@ def blob_sequence_id(store: Path, seed: int = 0) -> None:
 @damage("sequence-id-converted-early", "CF804", sample="0.6.3/healthy")
 def early_integers(store: Path, seed: int = 0) -> None:
     """Converts max_seq_id to integers in a store that 1.x has not migrated yet."""
-    change(store, f"UPDATE max_seq_id SET seq_id = 300 WHERE segment_id = {METADATA}")
+    for segment in (METADATA, VECTOR):
+        blob = one(store, f"SELECT seq_id FROM max_seq_id WHERE segment_id = {segment}")
+        assert isinstance(blob, bytes)
+        value = int.from_bytes(blob, "big")
+        change(store, f"UPDATE max_seq_id SET seq_id = {value} WHERE segment_id = {segment}")
 
 
 @damage("config-type-removed", "CF805", sample="0.6.3/healthy")
