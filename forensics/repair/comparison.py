@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.model import Diagnosis, Effect, Plan, Test
+from forensics.model import Diagnosis, Effect, Finding, Plan, Test
 from forensics.readers.database import DATABASE, has_journal
 from forensics.readers.id_map import IdMap
 from forensics.repair.planner import reachable
+from forensics.repair.provenance import Origin
 from forensics.sources import QUEUE, Sources, fetch
 from forensics.store import Collection, Store
 
@@ -47,18 +47,6 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
     ),
 }
 """The tables that a kind of action may change; every other table keeps every row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A line of provenance: where the vector of one record of the repaired index comes from."""
-
-    id: str
-    label: int
-    origin: str
-    place: str
-    ref: int
-    exact: bool
 
 
 def gone(plan: Plan, after: Diagnosis) -> Test:
@@ -96,7 +84,7 @@ OF_THE_MOMENT = frozenset({"CF005", "CF009", "CF012"})
 """What is found of the moment, not of the store."""
 
 
-def _above(diagnosis: Diagnosis) -> Iterator[object]:
+def _above(diagnosis: Diagnosis) -> Iterator[Finding]:
     return (f for f in diagnosis.findings if f.severity != "note" and f.code not in OF_THE_MOMENT)
 
 
@@ -169,7 +157,7 @@ def _is_bijective(id_map: IdMap) -> bool:
 def kept_vectors(
     old: Collection, new: Collection, renamed: Mapping[str, str], replaced: frozenset[str]
 ) -> Test:
-    """Every vector that was indexed and still has its record stands in the repaired index with the same bits."""
+    """Every vector that was indexed and still has its record stands in the repaired index, bit for bit."""
     name = f"{new.name}: vectors that were in the index are unchanged"
     before, after = old.records, new.records
     if (

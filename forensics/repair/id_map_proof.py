@@ -176,7 +176,7 @@ def _by_order(work: _Work, known: Mapping[str, int], embedder: Embedder | None) 
         work.notes.append(
             f"the order of the log is contradicted by {contradicted} records"
             if contradicted
-            else f"only {agreed} of the {wanted} records needed confirm the order of the log (an embedder could)"
+            else f"only {agreed} of {wanted} records confirm the order of the log (an embedder could)"
         )
         return
     for position in work.open().tolist():

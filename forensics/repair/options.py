@@ -19,10 +19,11 @@ HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
 class RepairOptions:
     """The choices; the defaults keep every byte and invent nothing.
 
-    embedder: "module:callable" over documents. unverified_embedder: use it even where no vector survives that it could
-    reproduce. also: other copies of the store to take vectors from. source: the user's own files. accept_loss, also_fix:
-    codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case.
-    max_elements: the capacity of a touched index (never below its records). threads: 1 gives the same files every time.
+    embedder: "module:callable" over documents. unverified_embedder: use it even where no vector survives that
+    it could reproduce. also: other copies of the store to take vectors from. source: the user's own files.
+    accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what
+    becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case. max_elements:
+    the capacity of a touched index (never below its records). threads: 1 gives the same files every time.
     engine: the release that verifies.
     """
 

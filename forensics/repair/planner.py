@@ -184,7 +184,8 @@ GAINS: Mapping[str, tuple[str, ...]] = {
 def _after(site: Site, kinds: set[str]) -> int:
     """indexed + pending once these kinds of actions are done."""
     holdings, records = site.holdings, site.records
-    assert holdings is not None and records is not None
+    assert holdings is not None
+    assert records is not None
     counts = holdings.counts()
     gained = sum(counts.get(state, 0) for state in {s for kind in kinds for s in GAINS.get(kind, ())})
     reached = reachable(site.collection) or 0

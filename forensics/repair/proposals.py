@@ -1,4 +1,4 @@
-"""What the rules of the planner make: an action, what it heals, and where it stands in the order of a repair."""
+"""What the rules of the planner make: an action, what it heals, and its place in the order of a repair."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def propose(
     chosen: bool = False,
     loses: int = 0,
     why: str = "",
-    **parameters: Json,
+    parameters: Mapping[str, Json] | None = None,
 ) -> Proposal:
     """A proposal; `heals` is all of `codes` unless given. `chosen` approves what needs a choice."""
     named = tuple(sorted(set(codes)))
@@ -109,7 +109,7 @@ def propose(
             approved=is_approved(approval, named, options, chosen),
             loses=loses,
             why=why,
-            parameters=_sorted(parameters),
+            parameters=_sorted(parameters or {}),
         ),
         frozenset(named if heals is None else heals),
     )

@@ -10,6 +10,7 @@ from forensics.absent import Absent
 from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
+from forensics.repair.wording import from_where, how_many, is_unverified
 
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
@@ -83,14 +84,13 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str) -> Iterator[Proposa
         "rebuild-segment",
         name,
         codes,
-        f"Build the index of {name} again from {_origins(site)}",
+        f"Build the index of {name} again from {from_where(site)}",
         site.options,
         heals=healed,
-        safety="lossy" if lost or counts.get(EMBED, 0) else "safe",
+        safety="lossy" if lost or is_unverified(site) else "safe",
         loses=lost,
         why=f"{reason}; space, M and ef_construction stay as they are",
-        records=held,
-        **_counts(site),
+        parameters={"records": held, **how_many(site)},
     )
 
 
@@ -137,7 +137,14 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         )
     if "CF412" in codes:
         title = f"Take {len(site.phantoms)} elements without identity out of the index"
-        yield propose("drop-phantom-elements", name, {"CF412"}, title, options, elements=len(site.phantoms))
+        yield propose(
+            "drop-phantom-elements",
+            name,
+            {"CF412"},
+            title,
+            options,
+            parameters={"elements": len(site.phantoms)},
+        )
     links_gone = "CF302" in codes and _gone(site, "link_lists.bin")
     if codes & {"CF306", "CF307", "CF303", "CF304", "CF412"} or links_gone:
         of_links = codes & {"CF306", "CF307", "CF303", "CF304", "CF412"} | (
@@ -193,7 +200,7 @@ def _names(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             options,
             heals=heals,
             why=_proofs(site),
-            proved=proved,
+            parameters={"proved": proved},
         )
     if codes & {"CF310", "CF406", "CF407", "CF408"}:
         title = "Make the two halves of the id map each other's inverse, and its counter right"
@@ -209,7 +216,9 @@ def _names(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     if "CF503" in codes and site.records is not None:
         ghosts = len(site.records.ghosts)
         title = f"Move {ghosts} ids without a record out of the index into the case, with their vectors"
-        yield propose("quarantine-ghosts", name, {"CF503"}, title, options, quarantined=ghosts)
+        yield propose(
+            "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
+        )
     yield from _retired(site, codes, proved)
 
 
@@ -255,13 +264,13 @@ def _lost_map(site: Site, codes: frozenset[str], proved: int) -> Iterator[Propos
         "rebuild-id-map",
         site.collection.name,
         codes,
-        f"Write the id map anew: {proved} of {len(site.nameless)} vectors are proved to belong to their record",
+        f"Write the id map anew: of {len(site.nameless)} vectors {proved} are proved to be their record's",
         site.options,
         safety="lossy" if lost else "safe",
         approval="accept-loss" if lost else "yes",
         loses=lost,
         why=_proofs(site) + (f"; refused: {site.proof.refused}" if site.proof.refused else ""),
-        proved=proved,
+        parameters={"proved": proved},
     )
 
 
@@ -293,47 +302,11 @@ def _vectors(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             "add-missing-vectors",
             name,
             codes & {"CF212", "CF207", "CF304", "CF408", "CF501"} | codes & MAP_LOST or {"CF501"},
-            f"Add {added} missing vectors to the index of {name}: {_origins(site)}",
+            f"Add {added} missing vectors to the index of {name}: {from_where(site)}",
             site.options,
             heals=healed,
-            safety="lossy" if lost or counts.get(EMBED, 0) else "safe",
+            safety="lossy" if lost or is_unverified(site) else "safe",
             loses=lost,
             why="only what is missing is added; the index is not built again",
-            **_counts(site),
+            parameters=how_many(site),
         )
-
-
-def _counts(site: Site) -> dict[str, int]:
-    """How many vectors come from where, for the plan."""
-    holdings = site.holdings
-    if holdings is None:
-        return {}
-    out = (
-        {}
-        if holdings.sources is None
-        else {k: v for k, v in holdings.sources.counts().items() if k != "none"}
-    )
-    counts = holdings.counts()
-    older = 0 if holdings.sources is None else int((holdings.sources.found & ~holdings.sources.current).sum())
-    extra = {"reembedded": counts.get(EMBED, 0), "lost": counts.get(LOST, 0), "possibly_older": older}
-    return {"from_" + kind.replace("-", "_"): count for kind, count in out.items()} | extra
-
-
-def _origins(site: Site) -> str:
-    """ "12 from the queue, 40 embedded again"."""
-    holdings = site.holdings
-    if holdings is None:
-        return ""
-    words = {
-        "queue": "from the queue",
-        "set-aside": "from a set-aside directory",
-        "orphan": "from an orphan directory",
-    }
-    words |= {"stray": "left behind the last counted element of level 0"}
-    words |= {"also": "from another copy", "source": "from your source"}
-    counts = {} if holdings.sources is None else holdings.sources.counts()
-    parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]
-    states = holdings.counts()
-    level0 = sum(states.get(state, 0) for state in (INDEXED, FLAGGED, PROVED))
-    parts += [f"{states[EMBED]} embedded again"] if states.get(EMBED) else []
-    return ", ".join(parts) or f"{level0} in level 0 and {states.get(PENDING, 0)} in the queue"

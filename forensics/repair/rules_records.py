@@ -59,8 +59,7 @@ def _ids(site: Site) -> Iterator[Proposal]:
             options,
             heals=() if refused else {"CF701"},
             why=_trim_note(len(refused)),
-            trimmed=len(possible),
-            refused=len(refused),
+            parameters={"trimmed": len(possible), "refused": len(refused)},
         )
 
 
@@ -101,7 +100,7 @@ def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             approval="choice",
             chosen=site.options.set_aside_unsearchable,
             loses=lost,
-            why="as long as one returned id has no vector, every call that returns vectors fails; they can be restored",
+            why="while one returned id has no vector, every call for vectors fails; they can be put back",
         )
 
 
@@ -121,7 +120,13 @@ def _watermarks(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
 def _restored(site: Site, scope: str, target: Target, codes: frozenset[str]) -> Proposal:
     title = f"Set the {scope} watermark to {target.value}"
     return propose(
-        "restore-watermark", site.collection.name, codes, title, site.options, why=target.why, segment=scope
+        "restore-watermark",
+        site.collection.name,
+        codes,
+        title,
+        site.options,
+        why=target.why,
+        parameters={"segment": scope},
     )
 
 
@@ -157,7 +162,7 @@ def _blocking_rows(site: Site, codes: frozenset[str]) -> Proposal:
         safety="lossy",
         loses=count,
         why="each of them blocks all writes behind it; the rows are kept as JSON lines",
-        rows=count,
+        parameters={"rows": count},
     )
 
 

@@ -78,7 +78,7 @@ class Site:
         rows = self.collection.queue.rows(above=self.watermark)
         return {} if isinstance(rows, Absent) else effects(rows, self.mapping.__contains__)
 
-    # --- the segment, read under the header that it will have ---------------------------------------------------------
+    # --- the segment, read under the header that it will have -----------------------------------------------
 
     @cached_property
     def header(self) -> Header | None:
@@ -100,9 +100,8 @@ class Site:
         broken = segment.files.header
         if dim is None:
             return None
-        M = settings.M
-        if not isinstance(broken, Absent) and _fits_size(segment, broken.M, dim):
-            M = broken.M
+        believable = not isinstance(broken, Absent) and _fits_size(segment, broken.M, dim)
+        M = broken.M if believable and not isinstance(broken, Absent) else settings.M
         room = _capacity(segment, layout.element_size(dim, M))
         return _made_header(dim, M, settings.ef_construction, room)
 
@@ -159,7 +158,7 @@ class Site:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(_superseded(self.summary.labels) & (self.summary.labels >= 1))
 
-    # --- the records ----------------------------------------------------------------------------------------------------
+    # --- the records ----------------------------------------------------------------------------------------
 
     @cached_property
     def records(self) -> Records | None:

@@ -101,10 +101,9 @@ def quarantine_orphan_rows(work: Work) -> Report:
         connection.row_factory = sqlite3.Row
         queries = orphan_queries(connection)
         work.keep_records("quarantined", _orphans(connection, queries))
-        counts = {
+        return {
             table: connection.execute(f"DELETE FROM {table} {where}").rowcount for table, where in queries
         }
-    return counts
 
 
 def orphan_queries(connection: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -129,7 +128,7 @@ def _orphans(connection: sqlite3.Connection, queries: list[tuple[str, str]]) -> 
 
 
 def remove_directories(work: Work) -> Report:
-    """Segment directories that no row names are gone from the store; the originals are kept until released."""
+    """Segment directories that no row names are gone from the store; the originals are kept."""
     removed = [segment.relative for segment in work.store.unreferenced]
     for relative in removed:
         work.draft.remove(relative)

@@ -76,9 +76,8 @@ def rewrite_link_lists(work: Work) -> Report:
     levels = np.zeros(header.cur_element_count, dtype=np.uint8)
     if not isinstance(walk, Absent):
         levels[:walked] = walk.levels
-    whole = LinkWalk(
-        raw, header.M, header.cur_element_count, levels, *([np.empty(0, np.int64)] * 2), end, None
-    )
+    none = np.empty(0, dtype=np.int64)
+    whole = LinkWalk(raw, header.M, header.cur_element_count, levels, none, none, end, None)
     new = settled(header, summary, whole)
     if new != header or not isinstance(files.header, layout.Header) or segment.files.header != new:
         segment_files.write_header(work.place(segment, layout.HEADER_FILE), new)
@@ -175,7 +174,7 @@ def retire(work: Work, site: Site, elements: np.ndarray, *, fresh: bool) -> int:
 
     Returns the highest label given. The counter of the id map has to follow it.
     """
-    segment, _, header, summary = framed(site)
+    segment, *_ = framed(site)
     directory = work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE)
     first = next_label(site)
     with level0_for_writing(directory) as level0:

@@ -10,6 +10,7 @@ from itertools import count
 from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
+from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import DELETE, topic_of
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.work import Work
@@ -84,7 +85,8 @@ def put_queue_floor(work: Work) -> Report:
             return {"rows": 0}
         name = _unused_id(connection, owner)
         connection.execute(
-            "INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)"
+            "INSERT INTO embeddings_queue"
+            " (seq_id, created_at, operation, topic, id, vector, encoding, metadata)"
             " VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
             (
                 highest,
@@ -109,7 +111,7 @@ def highest_watermark(store: Store) -> int:
     return max((value for value in values if value is not None), default=0)
 
 
-def _marks(collection: Collection) -> Iterator[object]:
+def _marks(collection: Collection) -> Iterator[SeqId]:
     for cell in (collection.metadata_watermark, collection.vector_watermark_row):
         if not isinstance(cell, Absent):
             yield cell
@@ -117,7 +119,7 @@ def _marks(collection: Collection) -> Iterator[object]:
 
 def _owner_of_highest(store: Store, highest: int) -> Collection | None:
     for collection in store.collections:
-        if any(getattr(cell, "value", None) == highest for cell in _marks(collection)):
+        if any(cell.value == highest for cell in _marks(collection)):
             return collection
     return None
 
@@ -149,7 +151,8 @@ def quarantine_queue_rows(work: Work) -> Report:
 
 
 def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection, top: int) -> None:
-    """The next row gets a number above `top`, as if its row were still there: numbers are never given twice."""
+    """The next row gets a number above `top`, as if its row were still there: numbers are never given twice.
+    """
     name = _unused_id(connection, owner)
     connection.execute(
         "INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)"
@@ -159,7 +162,8 @@ def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection
 
 
 def purge_queue(work: Work) -> Report:
-    """The queue holds no row that both segments have applied, but for the last: it keeps the numbers rising."""
+    """The queue holds no row that both segments have applied, but for the last: it keeps the numbers rising.
+    """
     collection = work.collection()
     low = _applied_by_both(collection)
     with work.database() as connection:

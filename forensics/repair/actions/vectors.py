@@ -44,9 +44,10 @@ class Batch:
     origin: list[tuple[str, str, int, bool, str]]
 
     @classmethod
-    def empty(cls, count: int, dim: int) -> Batch:
+    def empty(cls, ids: list[str], dim: int) -> Batch:
+        count = len(ids)
         floats = np.empty((count, dim), dtype=np.float32)
-        return cls([], floats, floats.copy(), np.ones(count, np.float32), np.zeros(count, bool), [])
+        return cls(ids, floats, floats.copy(), np.ones(count, np.float32), np.zeros(count, bool), [])
 
     def rows(self, labels: np.ndarray) -> Iterator[tuple[object, ...]]:
         """The provenance of each record."""
@@ -61,8 +62,7 @@ def gather(site: Site, positions: np.ndarray) -> Batch:
     holdings, dim = site.holdings, site.dim
     if holdings is None or dim is None:
         raise Refused("the records or their dimension cannot be read.")
-    batch = Batch.empty(len(positions), dim)
-    batch.ids = [holdings.ids[i] for i in positions.tolist()]
+    batch = Batch.empty([str(holdings.ids[i]) for i in positions.tolist()], dim)
     batch.origin = [("", "", -1, True, "")] * len(positions)
     state = holdings.state[positions]
     _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED))))

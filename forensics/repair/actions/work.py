@@ -26,6 +26,7 @@ from forensics.readers.id_map import IdMap
 from forensics.repair.draft import Draft, DraftContext
 from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
+from forensics.repair.provenance import PROVENANCE, safe_name
 from forensics.repair.site import Site
 from forensics.store import Collection, Store, VectorSegment
 from forensics.writers.id_map import write_id_map
@@ -78,7 +79,7 @@ class Work:
         embedder = load_embedder(name) if name else None
         return Site(self.collection(), self.options, embedder, frozenset(self.context.plan.findings))
 
-    # --- files ---------------------------------------------------------------------------------------------------------
+    # --- files ----------------------------------------------------------------------------------------------
 
     def changeable(self, segment: VectorSegment, *names: str) -> Path:
         """The draft's folder of that segment, with private copies of these files (those that exist)."""
@@ -118,7 +119,7 @@ class Work:
         finally:
             connection.close()
 
-    # --- the case ------------------------------------------------------------------------------------------------------
+    # --- the case -------------------------------------------------------------------------------------------
 
     def evidence(self, stem: str, suffix: str) -> Path:
         """The path of a file of evidence of this action; a rerun writes it anew."""
@@ -149,14 +150,6 @@ class Work:
         """Progress, 0 to 1."""
         if self.context.progress is not None:
             self.context.progress(text, share)
-
-
-PROVENANCE = ("id", "label", "origin", "place", "ref", "exact", "current", "proof")
-
-
-def safe_name(text: str) -> str:
-    """A file name of at most 120 harmless letters."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)[:120]
 
 
 def digests(place: Callable[[str], Path]) -> dict[str, str]:

@@ -1,0 +1,96 @@
+"""Where each record of a repaired index comes from, as the actions wrote it down, and the whole list for the
+case.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics.absent import Absent
+from forensics.case import Case
+from forensics.model import Plan
+from forensics.records import Records
+from forensics.store import Store
+
+PROVENANCE = ("id", "label", "origin", "place", "ref", "exact", "current", "proof")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A line of provenance: where the vector of one record of the repaired index comes from."""
+
+    id: str
+    label: int
+    origin: str
+    place: str
+    ref: int
+    exact: bool
+
+
+def safe_name(text: str) -> str:
+    """A file name of at most 120 harmless letters."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)[:120]
+
+
+def origins_of(case: Case, plan: Plan) -> Mapping[str, list[Origin]]:
+    """collection name → the lines that the actions left; of a record that two brought back, the last."""
+    found: dict[str, dict[str, Origin]] = defaultdict(dict)
+    for action in plan.approved:
+        if action.collection is None:
+            continue
+        path = case.evidence(safe_name(f"provenance-{action.collection}-{action.kind}") + ".csv")
+        for row in evidence_rows(path):
+            found[action.collection][row[0]] = Origin(
+                row[0], int(row[1]), row[2], row[3], int(row[4]), row[5] == "True"
+            )
+    return defaultdict(list, {name: list(lines.values()) for name, lines in found.items()})
+
+
+def evidence_rows(path: Path) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as handle:
+        return list(csv.reader(handle))[1:]
+
+
+def embedded_again(origins: Mapping[str, list[Origin]]) -> dict[str, int]:
+    return {name: sum(line.origin == "embedded again" for line in lines) for name, lines in origins.items()}
+
+
+def write_provenance(case: Case, after: Store, origins: Mapping[str, list[Origin]]) -> None:
+    """evidence/provenance-<collection>.csv names the origin of every record of each touched index."""
+    for name, lines in origins.items():
+        records, segment = after.collection(name).records, after.collection(name).vector
+        if isinstance(records, Absent) or isinstance(segment, Absent):
+            continue
+        with open(
+            case.evidence(safe_name(f"provenance-{name}") + ".csv"),
+            "w",
+            newline="",
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as handle:
+            writer = csv.writer(handle)
+            writer.writerow(PROVENANCE[:6])
+            writer.writerows(_all_records(records, {line.id: line for line in lines}))
+
+
+def _all_records(records: Records, known: Mapping[str, Origin]) -> Iterator[tuple[object, ...]]:
+    for name, label, indexed, pending in zip(
+        records.rows.ids,
+        records.labels.tolist(),
+        records.indexed.tolist(),
+        records.pending.tolist(),
+        strict=True,
+    ):
+        line = known.get(name)
+        if line is not None:
+            yield name, label, line.origin, line.place, line.ref, line.exact
+        elif indexed:
+            yield name, label, "kept in the index", "", "", True
+        else:
+            yield name, "", "pending in the queue" if pending else "lost", "", "", ""

@@ -1,0 +1,50 @@
+"""Where vectors come from, as figures and in words, for the actions of a plan."""
+
+from __future__ import annotations
+
+from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED
+from forensics.repair.site import Site
+
+
+def how_many(site: Site) -> dict[str, int]:
+    """How many vectors come from where, for the plan."""
+    holdings = site.holdings
+    if holdings is None:
+        return {}
+    out = (
+        {}
+        if holdings.sources is None
+        else {k: v for k, v in holdings.sources.counts().items() if k != "none"}
+    )
+    counts = holdings.counts()
+    older = 0 if holdings.sources is None else int((holdings.sources.found & ~holdings.sources.current).sum())
+    extra = {"reembedded": counts.get(EMBED, 0), "lost": counts.get(LOST, 0), "possibly_older": older}
+    return {"from_" + kind.replace("-", "_"): count for kind, count in out.items()} | extra
+
+
+def from_where(site: Site) -> str:
+    """ "12 from the queue, 40 embedded again"."""
+    holdings = site.holdings
+    if holdings is None:
+        return ""
+    words = {
+        "queue": "from the queue",
+        "set-aside": "from a set-aside directory",
+        "orphan": "from an orphan directory",
+    }
+    words |= {"stray": "left behind the last counted element of level 0"}
+    words |= {"also": "from another copy", "source": "from your source"}
+    counts = {} if holdings.sources is None else holdings.sources.counts()
+    parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]
+    states = holdings.counts()
+    level0 = sum(states.get(state, 0) for state in (INDEXED, FLAGGED, PROVED))
+    parts += [f"{states[EMBED]} embedded again"] if states.get(EMBED) else []
+    return ", ".join(parts) or f"{level0} in level 0 and {states.get(PENDING, 0)} in the queue"
+
+
+def is_unverified(site: Site) -> bool:
+    """True where documents are embedded again although no surviving vector proves the embedder."""
+    holdings = site.holdings
+    if holdings is None or not holdings.mask(EMBED).any():
+        return False
+    return holdings.trial is None or not holdings.trial.passed
