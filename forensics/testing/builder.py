@@ -63,7 +63,8 @@ class Engine:
             cwd=_ROOT,
         )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -113,6 +114,9 @@ class Engine:
         except BrokenPipeError:  # it is dead already, which is what closing wants
             self.process.stdin = None
         self.process.wait(timeout=TIMEOUT)
+        self._reader.join(timeout=TIMEOUT)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self._answers.put("")
 
     def __enter__(self) -> Self:

@@ -41,7 +41,7 @@ class Sample:
 
     def segment(self, collection: str = "terms", scope: str = "VECTOR") -> str:
         """The id of a collection's segment, which is the name of its directory for VECTOR."""
-        return self._rows(
+        return self.rows(
             "select s.id from segments s join collections c on c.id = s.collection"
             " where c.name = ? and s.scope = ?",
             (collection, scope),
@@ -57,7 +57,8 @@ class Sample:
             for statement in statements:
                 database.execute(statement)
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Reads the database of the store under construction."""
         address = f"file:{self.store / 'chroma.sqlite3'}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
             return database.execute(query, values).fetchall()
@@ -89,7 +90,7 @@ class Sample:
             assert not any(word in data for word in telling), f"{path.name} holds a path of this machine"
 
     def _collection(self, name: str) -> dict[str, Any]:
-        (row,) = self._rows("select id, dimension from collections where name = ?", (name,))
+        (row,) = self.rows("select id, dimension from collections where name = ?", (name,))
         return {
             "name": name,
             "id": row[0],
