@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -96,6 +97,7 @@ class Application:
             try:
                 swap.refuse_without_exchange(draft)
                 verdict = self._fill(draft)
+                shutil.rmtree(draft.folder / "scratch", ignore_errors=True)
                 kept = keep(draft, before)
                 unchanged(self.case, before)
                 refuse_users(self.store, nobody_else=self.nobody_else)

@@ -151,10 +151,14 @@ class Draft:
     def new(self, relative: str) -> Path:
         """The path for something to be made by the caller; its parent directories exist in the draft.
 
-        What stands there in the store will be replaced as a whole.
+        What stands there in the store will be replaced as a whole; what the draft had changed below is gone.
         """
         path = placing.checked(self.store, relative)
         slot = self.folder / ENTRIES / path
+        below = [known for known in self._entries if _within(known, path) and known != path]
+        if below:
+            shutil.rmtree(slot, ignore_errors=True)
+            self._entries = {known: entry for known, entry in self._entries.items() if known not in below}
         with room(f"room for {path} was made in the draft"):
             slot.parent.mkdir(parents=True, exist_ok=True)
         if self._cover(path) is None:

@@ -195,6 +195,19 @@ def test_what_is_new_or_removed_can_change_its_mind(store: Path, draft: Draft) -
     assert draft.resolve(f"{segment}/header.bin").read_bytes() == b"x"
 
 
+def test_a_directory_made_anew_forgets_the_changes_below(store: Path, draft: Draft) -> None:
+    segment = segment_of(store)
+    draft.copy_in(f"{segment}/length.bin").write_bytes(b"changed")
+    draft.remove(f"{segment}/link_lists.bin")
+    folder = draft.new(segment)
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "header.bin").write_bytes(b"x")
+    draft.finish()
+    assert draft.entries() == (DraftEntry(segment, "replace"),)
+    assert sorted(path.name for path in draft.resolve(segment).iterdir()) == ["header.bin"]
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", ".", "link/x", ".forensics-x/y"])
 def test_paths_that_lead_elsewhere_are_refused(store: Path, draft: Draft, path: str) -> None:
     (store / "link").symlink_to("/tmp")
