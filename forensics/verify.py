@@ -73,8 +73,7 @@ def verify_draft(
 
 
 def verify_case(case: Case, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
-    """The same on the store as it is now, after the swap. Raises UsageError where nothing has been applied.
-    """
+    """The same on the store as it is now, after the swap. Raises UsageError before it was applied."""
     plan = plan_of(case)
     if not case.has("result.json"):
         raise UsageError(f"The plan of the case {case.folder} has not been applied yet.")

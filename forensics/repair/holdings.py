@@ -77,8 +77,7 @@ def find_holdings(site: Site, records: Records) -> Holdings:
 
 
 def _with_sources(site: Site, records: Records, state: np.ndarray) -> Holdings:
-    """The ids that this segment and the queue's tail do not give: looked for elsewhere, then embedded again.
-    """
+    """The ids that neither segment nor queue gives: looked for elsewhere, then embedded again."""
     wanted = np.flatnonzero(state == LOST)
     why = np.full(len(state), "", dtype=object)
     if not wanted.size:

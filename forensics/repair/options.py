@@ -22,9 +22,10 @@ class RepairOptions:
     embedder: "module:callable" over documents. unverified_embedder: use it even where no vector survives that
     it could reproduce. also: other copies of the store to take vectors from. source: the user's own files.
     accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what
-    becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case. max_elements:
-    the capacity of a touched index (never below its records). threads: 1 gives the same files every time.
-    engine: the release that verifies.
+    becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case. rebuild:
+    collections ("*": all) whose index is built again whatever was found. max_elements: the capacity of a
+    touched index (never below its records). threads: 1 gives the same files every time. engine: the release
+    that verifies.
     """
 
     embedder: str | None = None
@@ -37,6 +38,7 @@ class RepairOptions:
     only: tuple[str, ...] = ()
     ids: Ids = "trim"
     set_aside_unsearchable: bool = False
+    rebuild: tuple[str, ...] = ()
     max_elements: int | None = None
     threads: int = 1
     engine: str | None = None
@@ -45,6 +47,7 @@ class RepairOptions:
         """Codes and paths become tuples of strings. Raises UsageError for a choice that does not exist."""
         for name in ("also", "source"):
             self._set(name, tuple(_paths(getattr(self, name))))
+        self._set("rebuild", tuple([self.rebuild] if isinstance(self.rebuild, str) else self.rebuild))
         for name in ("accept_loss", "also_fix", "decline", "only"):
             self._set(name, tuple(sorted(_codes(getattr(self, name)))))
         stray = set(self.also_fix) - HOUSEKEEPING

@@ -65,9 +65,10 @@ def make_sites(store: Store, findings: Iterable[Finding], options: RepairOptions
         if found.collection is not None:
             codes[found.collection].add(found.code)
     named: dict[str, Collection] = {collection.name: collection for collection in store.collections}
+    forced = named if "*" in options.rebuild else set(options.rebuild) & set(named)
     return {
         name: Site(named[name], options, embedder, frozenset(codes[name]))
-        for name in sorted(codes)
+        for name in sorted({*codes, *forced})
         if name in named
     }
 

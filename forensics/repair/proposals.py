@@ -58,6 +58,7 @@ STRUCTURAL = frozenset(ORDER[ORDER.index("rebuild-header") : ORDER.index("relink
 GRAPH = frozenset(
     {
         "rebuild-segment",
+        "compact-segment",
         "drop-phantom-elements",
         "drop-bad-neighbours",
         "clear-deleted-flags",

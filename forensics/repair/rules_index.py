@@ -29,7 +29,12 @@ RELINK_LIMIT = 0.5
 def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """The proposals for the vector segment of one collection in which `codes` were found."""
     found = codes & INDEX
-    if not found or site.segment is None or site.records is None:
+    if site.segment is None or site.records is None:
+        return
+    if {"*", site.collection.name} & set(site.options.rebuild):
+        yield from _rebuild(site, found, "it was asked for", chosen=True)
+        return
+    if not found:
         return
     reason = rebuild_reason(site, found)
     if reason:
@@ -66,7 +71,7 @@ def _unlinked_share(site: Site) -> float:
     return float((summary.counts[summary.live] == 0).mean())
 
 
-def _rebuild(site: Site, codes: frozenset[str], reason: str) -> Iterator[Proposal]:
+def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = False) -> Iterator[Proposal]:
     holdings, name = site.holdings, site.collection.name
     if holdings is None:
         return
@@ -88,6 +93,8 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str) -> Iterator[Proposa
         site.options,
         heals=healed,
         safety="lossy" if lost or is_unverified(site) else "safe",
+        approval="choice" if chosen else "yes",
+        chosen=chosen,
         loses=lost,
         why=f"{reason}; space, M and ef_construction stay as they are",
         parameters={"records": held, **how_many(site)},

@@ -71,8 +71,7 @@ class Watermarks:
 
     @cached_property
     def ceiling(self) -> int:
-        """No true watermark of this collection is above this: the newest row of the queue or of the records.
-        """
+        """No true watermark of this collection is above it: the newest row of queue or records."""
         return max(self.queue_top, int(self.seq_ids.max(initial=0)))
 
     @cached_property

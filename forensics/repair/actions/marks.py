@@ -151,8 +151,7 @@ def quarantine_queue_rows(work: Work) -> Report:
 
 
 def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection, top: int) -> None:
-    """The next row gets a number above `top`, as if its row were still there: numbers are never given twice.
-    """
+    """The next row gets a number above `top`, as if its row were there: none is given twice."""
     name = _unused_id(connection, owner)
     connection.execute(
         "INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)"
@@ -162,8 +161,7 @@ def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection
 
 
 def purge_queue(work: Work) -> Report:
-    """The queue holds no row that both segments have applied, but for the last: it keeps the numbers rising.
-    """
+    """The queue holds no row that both segments have applied but the last, which keeps numbers rising."""
     collection = work.collection()
     low = _applied_by_both(collection)
     with work.database() as connection:

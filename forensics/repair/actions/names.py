@@ -42,8 +42,7 @@ def _saved(site: Site, mapping: dict[str, int]) -> IdMap:
 
 
 def _applied_up_to(site: Site, mapping: Mapping[str, int]) -> int:
-    """For 0.4 and 0.5, whose watermark is lost with the map: the row before the first that the index lacks.
-    """
+    """For 0.4 and 0.5, whose watermark is lost with the map: the row before the first not indexed."""
     rows = site.collection.queue.rows()
     listed = [] if isinstance(rows, Absent) else rows
     first = next((row.seq_id for row in listed if row.vector_bytes and row.id not in mapping), None)

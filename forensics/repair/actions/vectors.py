@@ -203,7 +203,8 @@ def rebuild_segment(work: Work) -> Report:
     patch_exact(directory, space, labels, batch)
     mapping = dict(zip(batch.ids, labels.tolist(), strict=True))
     work.save_map(site, _map_of(site, mapping))
-    set_watermark(work, site, segment.id, rebuilt_watermark(site))
+    if collection.store.is_modern or not isinstance(collection.vector_watermark_row, Absent):
+        set_watermark(work, site, segment.id, rebuilt_watermark(site))
     work.keep_provenance(batch.rows(labels))
     return {"elements": len(positions), "M": M, "ef_construction": ef}
 
@@ -292,6 +293,7 @@ def _older(ids: list[str], elements: np.ndarray, vectors: np.ndarray) -> Iterato
 VECTORS: dict[str, Callable[[Work], Report]] = {
     "add-missing-vectors": add_missing_vectors,
     "rebuild-segment": rebuild_segment,
+    "compact-segment": rebuild_segment,
     "relink-elements": relink_elements,
     "replace-vectors": replace_vectors,
 }
