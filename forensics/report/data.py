@@ -16,7 +16,7 @@ _ID_KEY = re.compile(r"(^|_)(ids?|first|last|examples?|collisions?|duplicates?)(
 _CONTENT_KEY = re.compile(r"(^|_)(documents?|texts?|values?|metadata)(_|$)")
 _FREE_KEYS = frozenset(
     {"actions", "changed", "checks", "codes", "columns", "files", "findings", "hidden", "kept", "keys"}
-    | {"missing", "present", "problems", "reasons", "tables"}
+    | {"missing", "obstacles", "present", "problems", "reasons", "tables"}
 )
 _QUOTED = re.compile(r"\{('[^']*'|\"[^\"]*\"): [^{}]*\}")
 _TAME = re.compile(r"CF\d{3}|[\w.-]*\.(bin|pickle|sqlite3|parquet)|[0-9a-f]{8}-[0-9a-f-]{27}(/.*)?")
@@ -39,17 +39,12 @@ def redacted(value: Json, reveal: Reveal, key: str = "", *, content: bool = Fals
     if key == "by_metadata" and not reveal.documents:
         return {name: {**part, "top": ()} for name, part in value.items()}
     if isinstance(value, Mapping):
-        return {name: redacted(item, reveal, str(name), content=content) for name, item in value.items()}
+        by_id = bool(_ID_KEY.search(key)) and not reveal.ids
+        inner = {name: redacted(item, reveal, str(name), content=content) for name, item in value.items()}
+        return {short(str(name)): item for name, item in inner.items()} if by_id else inner
     if isinstance(value, (list, tuple)):
-        return [
-            redacted(item, reveal, key, content=content)
-            if _nested(item)
-            else _item(item, key, reveal, content)
-            for item in value
-        ]
-    if isinstance(value, str) and _hides(key, reveal, content):
-        return short(value)
-    return value
+        return [_item(item, key, reveal, content) for item in value]
+    return short(value) if isinstance(value, str) and _hides(key, reveal, content) else value
 
 
 def without_content(text: str, reveal: Reveal) -> str:
@@ -69,10 +64,11 @@ def _item(item: Json, key: str, reveal: Reveal, content: bool) -> Json:
     """An item of a list. A list of texts counts as ids unless its key or its form says what else it is."""
     if _nested(item):
         return redacted(item, reveal, key, content=content)
-    if not isinstance(item, str) or key in _FREE_KEYS or _TAME.fullmatch(item):
+    if not isinstance(item, str):
         return item
+    tame = key in _FREE_KEYS or (_TAME.fullmatch(item) is not None and not _ID_KEY.search(key))
     hidden = not reveal.documents if content else not reveal.ids
-    return short(item) if hidden else item
+    return short(item) if hidden and not tame else item
 
 
 def lines(value: Json) -> tuple[tuple[str, str], ...]:

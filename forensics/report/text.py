@@ -45,7 +45,7 @@ def diagnosis_text(diagnosis: Json, *, case: Path | None = None, path: bool = Fa
         *(finding_text(finding, case=case) for finding in data["findings"]),
         _wrapped(last_line(data), ""),
     ]
-    return "\n\n".join(block for block in blocks if block)
+    return _whole(blocks)
 
 
 def finding_text(finding: Json, *, case: Path | None = None) -> str:
@@ -53,7 +53,12 @@ def finding_text(finding: Json, *, case: Path | None = None) -> str:
     data = as_json(finding)
     lines = [_title(data), _wrapped(headline(data), "  ")]
     lines += [_field(label, value) for label, value in _fields(data, case) if value]
-    return "\n".join(lines)
+    return _whole(["\n".join(lines)])
+
+
+def _whole(blocks: Sequence[str]) -> str:
+    """The blocks with a blank line between them; not even a name of the tool's own steers the terminal."""
+    return visible("\n\n".join(block for block in blocks if block), keep="\n")
 
 
 def _title(data: Mapping[str, Json]) -> str:
@@ -167,7 +172,7 @@ def plan_text(plan: Json) -> str:
         _losses_text(data["losses"]),
         _codes_text(data),
     ]
-    return "\n\n".join(block for block in blocks if block)
+    return _whole(blocks)
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:
@@ -214,7 +219,7 @@ def verdict_text(verdict: Json) -> str:
         _effects_text(data["effects"]),
         left,
     ]
-    return "\n\n".join(block for block in blocks if block)
+    return _whole(blocks)
 
 
 def _test_text(test: Mapping[str, Json]) -> str:
@@ -231,7 +236,7 @@ def result_text(result: Mapping[str, Json]) -> str:
     stay = " ".join(result["remaining"])
     lines.append(f"  Findings that stay: {stay}." if stay else "  No finding above a note is left.")
     lines += [_field(name, visible(str(result[name]))) for name in ("case", "report") if result.get(name)]
-    return "\n".join(lines)
+    return _whole(["\n".join(lines)])
 
 
 def _unapplied_text(result: Mapping[str, Json]) -> str:
@@ -247,7 +252,7 @@ def probe_text(result: Mapping[str, Json]) -> str:
     """What each call did on a throw-away copy: advice first, then a line per call and why it fails."""
     blocks = [_wrapped(visible(result["advice"]), "")]
     blocks += [_probed_text(collection) for collection in result["collections"]]
-    return "\n\n".join(blocks)
+    return _whole(blocks)
 
 
 def _probed_text(collection: Mapping[str, Json]) -> str:
