@@ -26,7 +26,7 @@ from forensics.readers.id_map import BadIdMap, IdMap, read_id_map
 from forensics.readers.layout import BINARY_FILES, ID_MAP_FILE, SEGMENT_FILES
 from forensics.readers.settings import HnswSettings, settle
 from forensics.records import Records, join_records
-from forensics.seal import Handle, open_handles
+from forensics.seal import Handles, open_handles
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 VECTOR_TYPE = "urn:chroma:segment/vector/hnsw-local-persisted"
@@ -253,13 +253,14 @@ class Store:
         return tuple(_renamed(facts, name) for name, facts in found if isinstance(facts, FileFacts))
 
     @cached_property
-    def handles(self) -> tuple[Handle, ...] | Absent:
+    def handles(self) -> Handles | Absent:
         """Who has files of this store open; Absent where the system does not show it."""
         return open_handles(self.path)
 
     @cached_property
     def in_use(self) -> bool:
-        return not isinstance(self.handles, Absent) and bool(self.handles)
+        """True where somebody may write: any other process, or this one (not by the maps of an earlier reading)."""
+        return not isinstance(self.handles, Absent) and bool(self.handles.writers)
 
     @cached_property
     def database(self) -> Database | Absent:

@@ -103,7 +103,7 @@ def floor(collection: Collection) -> int | None:
 
 
 def purged_at_open(collection: Collection) -> int:
-    """How many ids lose their only vector when any 1.x opens the store: it purges before it looks at the index.
+    """How many ids lose their only vector when 1.x opens the store: it purges before it reads the index.
 
     Seen with 1.2.1 and 1.5.9: one `count` deletes every row below the lower of both watermarks as stored.
     """

@@ -174,7 +174,7 @@ def _handle(handle: Handle) -> dict[str, object]:
 @check("CF012", scope="store")
 def deleted_files_held_open(store: Store) -> Iterator[Finding]:
     """A living process still has files open whose names are gone: the bytes are there until it ends."""
-    handles = () if isinstance(store.handles, Absent) else [h for h in store.handles if h.deleted]
+    handles = () if isinstance(store.handles, Absent) else [h for h in store.handles.writers if h.deleted]
     if not handles:
         return
     files = sorted({handle.path for handle in handles})
