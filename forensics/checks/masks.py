@@ -9,13 +9,22 @@ def _span(first: str, last: str) -> tuple[str, ...]:
     return tuple(code for code in catalogue() if first <= code <= last)
 
 
-_ROWS_NEEDED = (*_span("CF106", "CF112"), *_span("CF201", "CF214"), *_span("CF501", "CF505"), *_span("CF701", "CF708"), *_span("CF801", "CF813"))
+_ROWS_NEEDED = (
+    *_span("CF106", "CF112"),
+    *_span("CF201", "CF214"),
+    *_span("CF501", "CF505"),
+    *_span("CF701", "CF708"),
+    *_span("CF801", "CF813"),
+)
 _DATABASE_NEEDED = (*_span("CF006", "CF008"), "CF103", "CF105", "CF107", *_ROWS_NEEDED)
 _ID_MAP_LOST = (*_span("CF406", "CF412"), "CF206", "CF309", "CF310", "CF502", "CF503", "CF504", "CF505")
 
 MASKS: dict[str, tuple[str, ...]] = {
-    "CF001": tuple(code for code in catalogue() if code not in ("CF001", "CF010", "CF011") and not code.startswith("CF9")),
-    "CF002": tuple(code for code in catalogue() if code[:3] in ("CF1", "CF2", "CF8")) + _span("CF006", "CF008"),
+    "CF001": tuple(
+        code for code in catalogue() if code not in ("CF001", "CF010", "CF011") and not code.startswith("CF9")
+    ),
+    "CF002": tuple(code for code in catalogue() if code[:3] in ("CF1", "CF2", "CF8"))
+    + _span("CF006", "CF008"),
     "CF003": (*_DATABASE_NEEDED, "CF101", "CF102", "CF104"),
     "CF101": (*_DATABASE_NEEDED, "CF102", "CF104"),
     "CF102": (*_span("CF006", "CF008"), *_ROWS_NEEDED),
@@ -23,7 +32,20 @@ MASKS: dict[str, tuple[str, ...]] = {
     "CF110": tuple(code for code in catalogue() if code[:3] in ("CF3", "CF4", "CF5", "CF6")),
     "CF301": (*_span("CF302", "CF312"), *_span("CF401", "CF412"), "CF504", "CF505", *_span("CF601", "CF609")),
     "CF302": ("CF204", "CF304", "CF305", "CF306", "CF307", "CF311"),
-    "CF303": ("CF204", "CF304", "CF305", "CF306", "CF307", "CF308", "CF311", "CF408", "CF409", "CF410", "CF411", *_span("CF601", "CF609")),
+    "CF303": (
+        "CF204",
+        "CF304",
+        "CF305",
+        "CF306",
+        "CF307",
+        "CF308",
+        "CF311",
+        "CF408",
+        "CF409",
+        "CF410",
+        "CF411",
+        *_span("CF601", "CF609"),
+    ),
     "CF304": ("CF204", "CF408"),
     "CF306": ("CF605", "CF606"),
     "CF401": (*_ID_MAP_LOST, *_span("CF402", "CF405")),

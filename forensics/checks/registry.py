@@ -37,7 +37,9 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(code: str, *, scope: Scope = "collection", needs: Sequence[str] = ()) -> Callable[[CheckFunction], CheckFunction]:
+def check(
+    code: str, *, scope: Scope = "collection", needs: Sequence[str] = ()
+) -> Callable[[CheckFunction], CheckFunction]:
     """Registers a function as the check of `code`; `needs` names entries of NEEDS."""
 
     def register(function: CheckFunction) -> CheckFunction:
@@ -113,7 +115,11 @@ def _segment(collection: Collection) -> Any:
 def _cannot_be_cut(collection: Collection) -> Absent | None:
     """Why level 0 cannot be cut into elements although its bytes are there: the header is lost, the vectors are not."""
     segment = collection.vector
-    if isinstance(segment, Absent) or segment.state != "persisted" or isinstance(segment.facts[LEVEL0_FILE], Absent):
+    if (
+        isinstance(segment, Absent)
+        or segment.state != "persisted"
+        or isinstance(segment.facts[LEVEL0_FILE], Absent)
+    ):
         return None
     summary = segment.files.summary
     return summary if isinstance(summary, Absent) else None
