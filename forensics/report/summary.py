@@ -12,6 +12,8 @@ from forensics.report.plain import counted, joined, lowered, number, quoted, rai
 Json = Any
 SEVERITIES = ("fatal", "error", "warning", "note")
 CLOSED = "Do not open this store with Chroma before it is repaired"
+OF_THE_MOMENT = ("CF005", "CF009")
+"""Findings that say nothing of the store itself: it is in use, the disk is full."""
 ANSWERED = ("clean", "found", "masked", "partial")
 _UNSAFE = {
     "CF202": "the queue was emptied, so what Chroma writes next would vanish without an error",
@@ -34,6 +36,15 @@ def above_notes(diagnosis: Mapping[str, Json]) -> list[Json]:
     return [finding for finding in diagnosis["findings"] if finding["severity"] != "note"]
 
 
+def damages(diagnosis: Mapping[str, Json]) -> list[Json]:
+    """Those of them that are damage: not about this run, nor about what holds only at the moment."""
+    return [
+        f
+        for f in above_notes(diagnosis)
+        if f["code"] not in OF_THE_MOMENT and not f["code"].startswith("CF9")
+    ]
+
+
 def is_complete(diagnosis: Mapping[str, Json]) -> bool:
     """True where every check that was asked for ran on whole data of a store that stood still."""
     broken = any(check["outcome"] in ("skipped", "partial", "crashed") for check in diagnosis["checks"])
@@ -48,31 +59,47 @@ def state(diagnosis: Mapping[str, Json]) -> str:
     """closed, fatal, error, warning, unsure or healthy: what the worst of it amounts to."""
     if not safe_to_open(diagnosis):
         return "closed"
-    found = {finding["severity"] for finding in diagnosis["findings"]}
+    found = {finding["severity"] for finding in damages(diagnosis)}
     worst = next((name for name in SEVERITIES[:3] if name in found), None)
-    return worst or ("healthy" if is_complete(diagnosis) else "unsure")
+    return worst or ("healthy" if is_complete(diagnosis) and not above_notes(diagnosis) else "unsure")
 
 
 def verdict_sentence(diagnosis: Mapping[str, Json]) -> str:
     """What is the matter, in one or two plain sentences for somebody who is worried."""
     match state(diagnosis):
         case "closed":
-            return f"{CLOSED}: {_why_closed(diagnosis)}. {damage_sentence(diagnosis)}"
+            return f"{CLOSED}: {_why_closed(diagnosis)}. {damage_sentence(diagnosis)}".rstrip()
         case "fatal" | "error":
             return damage_sentence(diagnosis)
         case "warning":
             return f"No record is known to be lost, but {_worst(diagnosis)}."
         case "unsure":
-            return "No damage was found in what could be examined, but not everything could be."
+            return f"No damage was found in what could be examined, but not everything could be{_hindered(diagnosis)}."
         case _:
             ran, asked = coverage(diagnosis)
             return f"No damage found: {'all ' if ran == asked else ''}{counted(ran, 'check')} ran."
 
 
+def _hindered(diagnosis: Mapping[str, Json]) -> str:
+    return "".join(f": {lowered(defect(finding['code']))}" for finding in above_notes(diagnosis)[:1])
+
+
 def _why_closed(diagnosis: Mapping[str, Json]) -> str:
-    codes = [code for code in diagnosis["store"].get("unsafe_because", ()) if code in _UNSAFE]
-    reasons = [f"{_UNSAFE[code]} ({code}{_of(diagnosis, code)})" for code in codes]
-    return "; ".join(reasons) or "it would lose data"
+    codes = diagnosis["store"].get("unsafe_because", ())
+    reasons = {code: _reason(code, diagnosis) for code in codes}
+    return (
+        "; ".join(f"{why} ({code}{_of(diagnosis, code)})" for code, why in reasons.items())
+        or "it would lose data"
+    )
+
+
+def _reason(code: str, diagnosis: Mapping[str, Json]) -> str:
+    """Why opening destroys something; a check may have counted what."""
+    data = [finding["found"] for finding in diagnosis["findings"] if finding["code"] == code]
+    counts = [found.get("opening_destroys") or 0 for found in data if isinstance(found, Mapping)]
+    if any(counts):
+        return f"the next open would purge the only copy of {counted(sum(counts), 'vector')}"
+    return _UNSAFE.get(code, "it would lose data")
 
 
 def _of(diagnosis: Mapping[str, Json], code: str) -> str:
@@ -82,11 +109,19 @@ def _of(diagnosis: Mapping[str, Json], code: str) -> str:
 
 
 def damage_sentence(diagnosis: Mapping[str, Json]) -> str:
-    """How many records search cannot find, or else what the worst finding is."""
+    """The worst finding if it is fatal, and how many records search cannot find; else what the worst is."""
     parts = [part for c in diagnosis["collections"] if (part := collection_damage(c))]
-    if parts:
-        return f"Damaged: {'; '.join(parts[:3])}{_and_more(len(parts) - 3, 'collection')}."
-    return f"Damaged: {_worst(diagnosis)}."
+    if not damages(diagnosis):
+        return ""
+    worst = damages(diagnosis)[0]
+    told = worst["severity"] != "fatal" or worst["code"] in diagnosis["store"].get("unsafe_because", ())
+    if parts and told:
+        return f"Damaged: {_some(parts)}."
+    return f"Damaged: {_worst(diagnosis)}.{f' {raised(_some(parts))}.' if parts else ''}"
+
+
+def _some(parts: Sequence[str]) -> str:
+    return f"{'; '.join(parts[:3])}{_and_more(len(parts) - 3, 'collection')}"
 
 
 def _and_more(count: int, unit: str) -> str:
@@ -105,11 +140,11 @@ def collection_damage(summary: Mapping[str, Json]) -> str:
 
 
 def _worst(diagnosis: Mapping[str, Json]) -> str:
-    findings = above_notes(diagnosis)
+    findings = damages(diagnosis)
     rest = f" (and {counted(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
     first = findings[0]
-    place = "" if first["collection"] is None else f" in {quoted(first['collection'])}"
-    return f"{lowered(defect(first['code']))}{place}{rest}"
+    place = "" if first["collection"] is None else f"in {quoted(first['collection'])} "
+    return f"{place}{lowered(defect(first['code']))}{rest}"
 
 
 def defect(code: str) -> str:

@@ -111,6 +111,25 @@ def test_nothing_is_called_healthy_when_a_check_could_not_run(sample: Sample) ->
     assert "1 skipped: no header" in diagnosis_text(partly)
 
 
+def test_a_crashed_check_or_a_store_in_use_is_not_called_damage() -> None:
+    for code, severity in (("CF901", "error"), ("CF005", "error")):
+        text = diagnosis_text(a_diagnosis(findings=(a_finding(code=code, severity=severity),)))
+
+        assert text.startswith("No damage was found in what could be examined, but not everything could be: ")
+
+
+def test_what_kills_the_engine_comes_before_what_search_misses(sample: Sample) -> None:
+    found = fx.diagnose(sample("neighbour-out-of-range"))
+
+    assert diagnosis_text(found).startswith('Damaged: in "terms" a link points past the last element')
+
+
+def test_what_an_open_would_purge_is_counted_first(sample: Sample) -> None:
+    text = diagnosis_text(fx.diagnose(sample("watermark-poisoned"))).replace("\n", " ")
+
+    assert text.startswith(f"{CLOSED}: the next open would purge the only copy of 20 vectors (CF203")
+
+
 def test_the_text_is_the_same_wherever_the_store_lies(sample: Sample, tmp_path: Path) -> None:
     first, second = sample("peek-failure"), sample("peek-failure")
     texts = [diagnosis_text(fx.diagnose(store)).replace(store.name, "STORE") for store in (first, second)]
