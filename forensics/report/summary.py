@@ -74,7 +74,8 @@ def verdict_sentence(diagnosis: Mapping[str, Json]) -> str:
         case "warning":
             return f"No record is known to be lost, but {_worst(diagnosis)}."
         case "unsure":
-            return f"No damage was found in what could be examined, but not everything could be{_hindered(diagnosis)}."
+            rest = f"not everything could be{_hindered(diagnosis)}"
+            return f"No damage was found in what could be examined, but {rest}."
         case _:
             ran, asked = coverage(diagnosis)
             return f"No damage found: {'all ' if ran == asked else ''}{counted(ran, 'check')} ran."
