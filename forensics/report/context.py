@@ -17,13 +17,9 @@ from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
 from forensics.report.method import CheckRow, check_rows, codes_of, limit_lines, loss_lines, masked_rows
 from forensics.report.plain import counted, number, quoted, short
+from forensics.report.repair_summary import plan_sentence, verified_sentence
 from forensics.report.standing import Standing, impact, standing
-from forensics.report.summary import (
-    coverage_sentence,
-    last_line,
-    plan_sentence,
-    verified_sentence,
-)
+from forensics.report.summary import coverage_sentence, last_line
 from forensics.report.timeline import Event, timeline
 from forensics.report.views import (
     ICONS,

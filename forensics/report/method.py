@@ -8,8 +8,9 @@ from typing import Any
 
 from forensics.codes import catalogue
 from forensics.report.casefiles import CaseFiles
-from forensics.report.data import Reveal, redacted, show
-from forensics.report.plain import counted, quoted
+from forensics.report.data import Reveal, redacted
+from forensics.report.plain import counted
+from forensics.report.repair_summary import lost_sentence
 from forensics.report.summary import code_ranges
 
 Json = Any
@@ -56,11 +57,9 @@ def masked_rows(diagnosis: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
 
 
 def loss_lines(plan: Mapping[str, Json] | None, reveal: Reveal) -> Iterator[str]:
+    """What the plan does not bring back, a line for each collection and reason."""
     for loss in (plan or {}).get("losses", ()):
-        rest = {key: value for key, value in redacted(loss, reveal).items() if key in ("examples", "ids")}
-        amount = counted(loss["count"], "record") if "count" in loss else "records"
-        reason = loss.get("reason", "no reason given")
-        yield f"{quoted(loss.get('collection', ''))}: {amount} – {reason}. {show(rest)}"
+        yield f"{lost_sentence(redacted(loss, reveal))}."
 
 
 def limit_lines(files: CaseFiles, reveal: Reveal) -> Iterator[str]:

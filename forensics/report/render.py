@@ -10,16 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forensics.model import Diagnosis, Finding, Plan, Verdict
-from forensics.report.data import EVERYTHING, Reveal, redacted, show
+from forensics.report.data import EVERYTHING, Reveal, redacted
 from forensics.report.plain import visible
-from forensics.report.summary import (
-    as_json,
-    last_line,
-    plan_sentence,
-    state,
-    verdict_sentence,
-    verified_sentence,
-)
+from forensics.report.repair_summary import lost_sentence, plan_sentence, verified_sentence
+from forensics.report.summary import as_json, last_line, state, verdict_sentence
 from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
 from forensics.report.views import (
     ICONS,
@@ -101,7 +95,7 @@ def plan_html(plan: Plan | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -
         summary=plan_sentence(data),
         actions=[action_view(item) for item in data["actions"]],
         effects=effect_views(data["effects"]),
-        losses=[show(redacted(item, reveal)) for item in data["losses"]],
+        losses=[lost_sentence(redacted(item, reveal)) for item in data["losses"]],
         promised=data["promised"],
         remaining=data["remaining"],
     )

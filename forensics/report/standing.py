@@ -8,16 +8,8 @@ from typing import Any
 
 from forensics.report.casefiles import CaseFiles
 from forensics.report.plain import counted, lowered, number, quoted, raised
-from forensics.report.summary import (
-    CLOSED,
-    above_notes,
-    applied_sentence,
-    effect_sentence,
-    plan_sentence,
-    safe_to_open,
-    state,
-    verdict_sentence,
-)
+from forensics.report.repair_summary import applied_sentence, effect_sentence, plan_sentence
+from forensics.report.summary import CLOSED, above_notes, safe_to_open, state, verdict_sentence
 
 Json = Any
 _WORDS = {
@@ -199,7 +191,10 @@ def _repaired_tiles(files: CaseFiles, phase: str) -> Iterator[Tile]:
     yield Tile(value=number(records["reattached"]), label="vectors re-attached", link="repair")
     yield Tile(value=number(records["reembedded"]), label="re-embedded", link="repair")
     yield Tile(
-        value=number(records["lost"]), label="lost", link="limits", tone="error" if records["lost"] else "ok"
+        value=number(records["lost"]),
+        label="not brought back",
+        link="limits",
+        tone="error" if records["lost"] else "ok",
     )
 
 
@@ -231,7 +226,7 @@ def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
     for effect in (files.get("verdict") or {}).get("effects", ()):
         if effect["lost"]:
             lost = counted(effect["lost"], "record")
-            yield f"Ingest again what is lost in {quoted(effect['collection'])}: {lost}, listed under Limits."
+            yield f"Ingest again what was not brought back in {quoted(effect['collection'])}: {lost}, listed under Limits."
 
 
 def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, folder: str) -> Iterator[str]:

@@ -7,23 +7,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from forensics.report.data import lines, show
+from forensics.report.data import lines
 from forensics.report.plain import counted, number, quoted, visible
-from forensics.report.summary import (
+from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
-    as_json,
-    code_ranges,
     effect_sentence,
-    headline,
-    last_line,
     loss_sentence,
+    lost_sentence,
     outcome_of,
     plan_sentence,
     records_sentence,
+    verified_sentence,
+)
+from forensics.report.summary import (
+    as_json,
+    code_ranges,
+    headline,
+    last_line,
     remedy_sentence,
     verdict_sentence,
-    verified_sentence,
 )
 
 Json = Any
@@ -166,7 +169,7 @@ def plan_text(plan: Json) -> str:
     """What would be done, in order, with what it loses, and what would be left; nothing has been changed."""
     data = as_json(plan)
     blocks = [
-        f"{plan_sentence(data)} Nothing has been changed yet.",
+        f"{plan_sentence(data)} Nothing has been changed.",
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"]),
         _losses_text(data["losses"]),
@@ -198,8 +201,8 @@ def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
 def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:
     if not losses:
         return ""
-    lines = [_wrapped(f"- {show(loss)}", "    ", "  ") for loss in losses]
-    return "\n".join(["What cannot be brought back:", *lines])
+    lines = [_wrapped(f"- {lost_sentence(loss)}", "    ", "  ") for loss in losses]
+    return "\n".join(["What this does not bring back:", *lines])
 
 
 def _codes_text(data: Mapping[str, Json]) -> str:

@@ -10,15 +10,8 @@ from typing import Any
 
 from forensics.report.data import EVERYTHING, Reveal, lines, redacted, without_content
 from forensics.report.plain import number, quoted, raised, short
-from forensics.report.summary import (
-    approval_sentence,
-    code_ranges,
-    effect_sentence,
-    headline,
-    loss_sentence,
-    outcome_of,
-    remedy_sentence,
-)
+from forensics.report.repair_summary import approval_sentence, effect_sentence, loss_sentence, outcome_of
+from forensics.report.summary import code_ranges, headline, remedy_sentence
 from forensics.report.text import brief_path
 
 Json = Any

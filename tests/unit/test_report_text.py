@@ -154,7 +154,7 @@ def test_the_plan_says_what_will_be_done_and_that_nothing_is_changed_yet() -> No
     plan = stage("plan")
     text = plan_text(plan)
 
-    assert "Nothing has been changed yet." in text.splitlines()[0]
+    assert "Nothing has been changed." in text.splitlines()[0]
     assert text.count("[x]") == sum(action["approved"] for action in plan["actions"])
     assert all(action["title"] in text for action in plan["actions"])
     assert "search finds 300 records (21 before): 279 re-embedded" in text
@@ -351,3 +351,16 @@ def test_text_needs_no_jinja2_and_no_matplotlib() -> None:
     )
 
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_what_is_not_brought_back_is_told_with_its_reason(sample: Sample) -> None:
+    """Without an embedder the vectors of peek-failure come from nowhere."""
+    plan = fx.plan(sample("peek-failure"))
+    text = " ".join(plan_text(plan).split())
+
+    assert "279 records are not brought back." in text
+    assert 'What this does not bring back: - 279 records of "terms": its vector exists nowhere' in text
+
+
+def test_nothing_to_do_is_said_in_so_many_words(sample: Sample) -> None:
+    assert plan_text(fx.plan(sample("1.5.9/healthy"))).startswith("Nothing to do.")

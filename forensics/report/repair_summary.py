@@ -1,0 +1,116 @@
+"""Plan, verdict and result of a repair in sentences. Pure: JSON in, words out; every view says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from forensics.report.data import show
+from forensics.report.plain import counted, joined, number, quoted, raised, visible
+
+Json = Any
+
+
+def loss_sentence(action: Mapping[str, Json]) -> str:
+    """`safe: nothing is lost`, and what a lossy action costs."""
+    if action["loses"]:
+        return f"{action['safety']}: at the cost of {counted(action['loses'], 'record')}"
+    if action["safety"] == "lossy":
+        return "lossy: no record is lost, but something is dropped or made anew"
+    return f"{action['safety']}: nothing is lost"
+
+
+def lost_sentence(loss: Mapping[str, Json]) -> str:
+    """What is not brought back of one collection for one reason, with examples."""
+    amount = f"{counted(loss['count'], 'record')} of {quoted(loss['collection'])}"
+    shown = f" ({show(loss['examples'])})" if loss.get("examples") else ""
+    return f"{amount}: {visible(loss['reason'])}{shown}"
+
+
+def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
+    """Whether the plan does it, or did it, or what it would take."""
+    if action["approved"]:
+        return "done" if done else "will be done"
+    codes = " ".join(action["codes"])
+    match action["approval"]:
+        case "accept-loss":
+            return f"not done unless you say --accept-loss {codes}"
+        case "also-fix":
+            return f"not done unless you say --also-fix {codes}"
+        case "choice":
+            return "not done unless you choose it"
+        case "manual":
+            return "explained, never done by the tool"
+        case _:
+            return "not done"
+
+
+_SHARES = {
+    "reattached": "re-attached",
+    "reembedded": "re-embedded",
+    "set_aside": "set aside",
+    "lost": "not brought back",
+}
+
+
+def effect_sentence(effect: Mapping[str, Json]) -> str:
+    """`search finds 300 records (30 before): 270 re-embedded`."""
+    shares = [f"{number(effect[name])} {words}" for name, words in _SHARES.items() if effect.get(name)]
+    tail = f": {joined(shares)}" if shares else ""
+    return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
+
+
+def plan_sentence(plan: Mapping[str, Json], *, done: bool = False) -> str:
+    """What the plan comes to, or came to, in one line."""
+    approved = [action for action in plan["actions"] if action["approved"]]
+    lost = sum(effect["lost"] for effect in plan["effects"])
+    if not plan["actions"]:
+        return "Nothing to do."
+    if not approved:
+        return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
+    losing = (
+        f"{counted(lost, 'record')} {'is' if lost == 1 else 'are'} not brought back"
+        if lost
+        else "no record is lost"
+    )
+    tense = ("was" if len(approved) == 1 else "were") if done else "will be"
+    return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} {tense} done; {losing}."
+
+
+def outcome_of(test: Mapping[str, Json]) -> tuple[str, str]:
+    """(tone, word) of a test: ok passed, error failed, or note skipped where nothing could be asked."""
+    if test["passed"] and test["detail"].startswith("skipped:"):
+        return "note", "skipped"
+    return ("ok", "passed") if test["passed"] else ("error", "failed")
+
+
+_BY = {
+    "checks+engine": "by the checks and by the engine",
+    "checks": "by the checks alone; the engine was not asked",
+}
+
+
+def verified_sentence(verdict: Mapping[str, Json]) -> str:
+    """Whether the repair did what the plan said."""
+    words = [outcome_of(test)[1] for test in verdict["tests"]]
+    failed, ran = words.count("failed"), len(words) - words.count("skipped")
+    if failed:
+        return f"Not verified: {number(failed)} of {counted(ran, 'test')} failed."
+    if verdict["verified"] not in _BY:
+        return f"Not verified, although none of {counted(ran, 'test')} failed."
+    passed = "the one test" if ran == 1 else f"all {number(ran)} tests"
+    return f"Verified {_BY[verdict['verified']]}: {passed} passed."
+
+
+def applied_sentence(result: Mapping[str, Json]) -> str:
+    """What `apply` came to."""
+    if not result["applied"]:
+        return "Nothing was changed."
+    if result["verified"] not in _BY:
+        return "Repaired, but not verified: see which tests failed."
+    return f"Repaired and verified {_BY[result['verified']]}."
+
+
+def records_sentence(records: Mapping[str, Json]) -> str:
+    """`search finds 300 records (30 before)…` of the whole store."""
+    return raised(effect_sentence({"set_aside": 0, **records})) + "."
