@@ -8,4 +8,9 @@ import sys
 NAMES = ("diagnose_at_size", "add_missing")
 
 if __name__ == "__main__":
-    sys.exit(max(subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode for name in NAMES))
+    sys.exit(
+        max(
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+            for name in NAMES
+        )
+    )

@@ -50,7 +50,11 @@ def main() -> int:
         figures = _measure(Path(scratch), options.records, options.dimension)
     print(json.dumps(figures, indent=1))
     keep("add_missing", figures)
-    return 0 if figures["repair_to_build"] <= 0.2 and figures["add_to_raw_add"] <= 1.5 and figures["status"] == 0 else 1
+    return (
+        0
+        if figures["repair_to_build"] <= 0.2 and figures["add_to_raw_add"] <= 1.5 and figures["status"] == 0
+        else 1
+    )
 
 
 def _measure(scratch: Path, n: int, dim: int) -> dict[str, float]:
@@ -66,7 +70,19 @@ def _measure(scratch: Path, n: int, dim: int) -> dict[str, float]:
     shutil.copytree(segment, scratch / "ours")
     raw = python(_ADD, str(scratch / "missing.npy"), str(scratch / "raw"), str(n - missing + 1))
     native = _native_add(scratch / "ours", vectors[n - missing :], n - missing + 1)
-    command = [sys.executable, "-P", "-m", "forensics", "repair", str(store), "--yes", "--case", str(scratch / "case"), "--format", "json"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "forensics",
+        "repair",
+        str(store),
+        "--yes",
+        "--case",
+        str(scratch / "case"),
+        "--format",
+        "json",
+    ]
     repair = run(command)
     return {
         "records": n,
@@ -90,7 +106,14 @@ def _native_add(directory: Path, vectors: np.ndarray, first: int) -> float:
     from forensics.engine import native_add
 
     before = own_cpu()
-    native_add(directory, "l2", vectors.shape[1], vectors, np.arange(first, first + len(vectors)), max_elements=first + len(vectors))
+    native_add(
+        directory,
+        "l2",
+        vectors.shape[1],
+        vectors,
+        np.arange(first, first + len(vectors)),
+        max_elements=first + len(vectors),
+    )
     return own_cpu() - before
 
 

@@ -41,12 +41,28 @@ def main() -> int:
         looks, ours = [], []
         for _ in range(3):
             looks.append(python(_LOOK, str(store)))
-            ours.append(run([sys.executable, "-P", "-m", "forensics", "diagnose", str(store), "--format", "json"]))
+            ours.append(
+                run([sys.executable, "-P", "-m", "forensics", "diagnose", str(store), "--format", "json"])
+            )
     look = statistics.median(cost.cpu for cost in looks)
     cpu, peak = statistics.median(cost.cpu for cost in ours), max(cost.peak_mb for cost in ours)
     ratio = cpu / look
-    print(f"B = {look:.2f} s CPU; diagnose = {cpu:.2f} s CPU, {ratio:.2f} × B (limit 3), peak {peak:.0f} MB (limit 1,500)")
-    keep("diagnose_at_size", {"records": options.records, "dimension": 64, "B_cpu_s": look, "diagnose_cpu_s": cpu, "ratio": ratio, "limit": 3, "peak_mb": peak, "status": ours[0].status})
+    print(
+        f"B = {look:.2f} s CPU; diagnose = {cpu:.2f} s CPU, {ratio:.2f} × B (limit 3), peak {peak:.0f} MB (limit 1,500)"
+    )
+    keep(
+        "diagnose_at_size",
+        {
+            "records": options.records,
+            "dimension": 64,
+            "B_cpu_s": look,
+            "diagnose_cpu_s": cpu,
+            "ratio": ratio,
+            "limit": 3,
+            "peak_mb": peak,
+            "status": ours[0].status,
+        },
+    )
     return 0 if ratio <= 3 and peak <= 1500 and ours[0].status == 0 else 1
 
 

@@ -39,7 +39,8 @@ index.init_index(request["capacity"], M=16, ef_construction=request["ef"], is_pe
                  persistence_location=request["directory"])
 for start in range(0, request["count"], 50_000):
     stop = min(start + 50_000, request["count"])
-    index.add_items(np.ascontiguousarray(vectors[start:stop]), np.arange(start + 1, stop + 1), num_threads=request["threads"])
+    labels = np.arange(start + 1, stop + 1)
+    index.add_items(np.ascontiguousarray(vectors[start:stop]), labels, num_threads=request["threads"])
 index.persist_dirty()
 index.close_file_handles()
 """
@@ -53,11 +54,21 @@ def vectors_of(n: int, dim: int, seed: int = 1) -> np.ndarray:
 
 
 def build_store(
-    path: Path, n: int, dim: int, *, missing: int = 0, space: str = "l2", ef: int = 100, threads: int = 2, words: int = 6
+    path: Path,
+    n: int,
+    dim: int,
+    *,
+    missing: int = 0,
+    space: str = "l2",
+    ef: int = 100,
+    threads: int = 2,
+    words: int = 6,
 ) -> Path:
     """A store of `n` records. The newest `missing` are not in the index, though the watermark says so; the queue, which
     was never purged of them, still has their vectors. Returns `path`."""
-    subprocess.run([sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent)
+    subprocess.run(
+        [sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent
+    )
     database = sqlite3.connect(path / "chroma.sqlite3")
     segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
@@ -84,15 +95,23 @@ def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list
     documents = [" ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words)) for i in range(n)]
     database.executemany(
         "INSERT INTO embedding_metadata (id, key, string_value) VALUES (?, ?, ?)",
-        ((i + 1, key, value) for i in range(n) for key, value in (("chroma:document", documents[i]), ("kind", f"k{i % 11}"))),
+        (
+            (i + 1, key, value)
+            for i in range(n)
+            for key, value in (("chroma:document", documents[i]), ("kind", f"k{i % 11}"))
+        ),
     )
     database.executemany(
-        "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)", ((i + 1, documents[i]) for i in range(n))
+        "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)",
+        ((i + 1, documents[i]) for i in range(n)),
     )
     database.execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
     database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
     database.commit()
-    database.execute("INSERT INTO max_seq_id SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM max_seq_id WHERE segment_id = ?)", (segments["VECTOR"], n, segments["VECTOR"]))
+    database.execute(
+        "INSERT INTO max_seq_id SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM max_seq_id WHERE segment_id = ?)",
+        (segments["VECTOR"], n, segments["VECTOR"]),
+    )
     database.commit()
 
 
@@ -113,7 +132,15 @@ def _build_index(directory: Path, vectors: np.ndarray, count: int, space: str, e
         old.unlink()
     source = directory.parent.parent / f"{directory.name}.npy"
     np.save(source, vectors)
-    request = {"vectors": str(source), "space": space, "count": count, "capacity": count, "ef": ef, "threads": threads, "directory": str(directory)}
+    request = {
+        "vectors": str(source),
+        "space": space,
+        "count": count,
+        "capacity": count,
+        "ef": ef,
+        "threads": threads,
+        "directory": str(directory),
+    }
     subprocess.run([sys.executable, "-P", "-c", _BUILD, json.dumps(request)], check=True, cwd=directory)
     os.unlink(source)
 

@@ -19,7 +19,20 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from forensics.reconciling import rebuild, reconcile
     from forensics.store import open_store, read_segment
-    from forensics.verbs import apply, copy, diagnose, diff_ids, explain, plan, probe, release, report, undo, verify
+    from forensics.verbs import (
+        apply,
+        copy,
+        diagnose,
+        diff_ids,
+        explain,
+        export,
+        plan,
+        probe,
+        release,
+        report,
+        undo,
+        verify,
+    )
 
 _HOMES = {
     "open_store": "store",
@@ -27,7 +40,20 @@ _HOMES = {
     "reconcile": "reconciling",
     "rebuild": "reconciling",
     **dict.fromkeys(
-        ("apply", "copy", "diagnose", "diff_ids", "explain", "plan", "probe", "release", "report", "undo", "verify"),
+        (
+            "apply",
+            "copy",
+            "diagnose",
+            "diff_ids",
+            "explain",
+            "export",
+            "plan",
+            "probe",
+            "release",
+            "report",
+            "undo",
+            "verify",
+        ),
         "verbs",
     ),
 }
@@ -38,6 +64,7 @@ __all__ = [
     "diagnose",
     "diff_ids",
     "explain",
+    "export",
     "open_store",
     "plan",
     "probe",

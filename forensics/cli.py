@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from forensics.repair.options import RepairOptions
 
@@ -33,7 +34,7 @@ Answer = tuple[dict[str, Any], str, int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit status. Everything but the result goes to stderr."""
     given = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--format=json" in given or any(pair == ["--format", "json"] for pair in map(list, zip(given, given[1:])))
+    as_json = "--format=json" in given or ("--format", "json") in pairwise(given)
     try:
         options = build_parser().parse_args(given)
         answer, text, status = _VERBS[options.verb](options)
@@ -42,8 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed(ForensicsError("Interrupted."), as_json, EXIT_INCOMPLETE)
     except OSError as error:
-        return _failed(ForensicsError(f"{error.filename or 'The system'}: {error.strerror}."), as_json, EXIT_INCOMPLETE)
-    _print(json.dumps(answer, allow_nan=False, ensure_ascii=True, default=str) if as_json else text, plain=as_json)
+        return _failed(
+            ForensicsError(f"{error.filename or 'The system'}: {error.strerror}."), as_json, EXIT_INCOMPLETE
+        )
+    _print(
+        json.dumps(answer, allow_nan=False, ensure_ascii=True, default=str) if as_json else text,
+        plain=as_json,
+    )
     return status
 
 
@@ -51,11 +57,19 @@ def _failed(error: ForensicsError, as_json: bool, status: int) -> int:
     if as_json:
         _print(json.dumps({"schema": 1, "error": str(error), "exit": status}), plain=True)
     else:
-        Console(stderr=True, highlight=False).print(f"forensics: {error}", style="bold red", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(
+            f"forensics: {error}", style="bold red", markup=False, soft_wrap=True
+        )
     return status
 
 
-_STYLES = (("fatal", "bold red"), ("error", "red"), ("warning", "yellow"), ("note", "cyan"), ("Do not open", "bold white on red"))
+_STYLES = (
+    ("fatal", "bold red"),
+    ("error", "red"),
+    ("warning", "yellow"),
+    ("note", "cyan"),
+    ("Do not open", "bold white on red"),
+)
 
 
 def _print(text: str, *, plain: bool) -> None:
@@ -71,7 +85,7 @@ def _print(text: str, *, plain: bool) -> None:
 
 
 @contextmanager
-def _progress(options: Namespace) -> Iterator[Callable[[str, float], None] | None]:
+def _progress(options: Namespace) -> Generator[Callable[[str, float], None] | None]:
     """A bar on stderr where somebody is looking."""
     if options.format == "json" or not sys.stderr.isatty():
         yield None
@@ -150,9 +164,17 @@ def _plan(options: Namespace) -> Answer:
 
     chosen, case = _options(options), _new_case(options)
     with _progress(options) as progress:
-        made = verbs.plan(options.store, case=case, options=chosen, collection=_collection(options), progress=progress)
-    text = f"{plan_text(made)}\ncase       {case.folder}\nnext       forensics apply --case {case.folder} --yes"
-    return {**made.to_json(), "case": str(case.folder)}, text, EXIT_FOUND if made.promised or made.remaining else 0
+        made = verbs.plan(
+            options.store, case=case, options=chosen, collection=_collection(options), progress=progress
+        )
+    text = (
+        f"{plan_text(made)}\ncase       {case.folder}\nnext       forensics apply --case {case.folder} --yes"
+    )
+    return (
+        {**made.to_json(), "case": str(case.folder)},
+        text,
+        EXIT_FOUND if made.promised or made.remaining else 0,
+    )
 
 
 def _apply(options: Namespace) -> Answer:
@@ -176,7 +198,9 @@ def _repair(options: Namespace) -> Answer:
     chosen, case = _options(options), _new_case(options)
     with _progress(options) as progress:
         found = verbs.diagnose(options.store, case=case, collection=_collection(options), progress=progress)
-        made = verbs.plan(options.store, case=case, diagnosis=found, options=chosen, collection=_collection(options))
+        made = verbs.plan(
+            options.store, case=case, diagnosis=found, options=chosen, collection=_collection(options)
+        )
         head = f"{diagnosis_text(found)}\n\n{plan_text(made)}"
         go = options.yes and not options.dry_run
         result = verbs.apply(
@@ -214,7 +238,11 @@ def _verify(options: Namespace) -> Answer:
 
     verdict = verbs.verify(_need_case(options), engine=options.engine)
     left = any(lookup(code).severity != "note" for code in verdict.remaining)
-    return verdict.to_json(), verdict_text(verdict), (EXIT_FOUND if left else 0) | (0 if verdict.passed else EXIT_INCOMPLETE)
+    return (
+        verdict.to_json(),
+        verdict_text(verdict),
+        (EXIT_FOUND if left else 0) | (0 if verdict.passed else EXIT_INCOMPLETE),
+    )
 
 
 def _undo(options: Namespace) -> Answer:
@@ -224,14 +252,21 @@ def _undo(options: Namespace) -> Answer:
 
 def _report(options: Namespace) -> Answer:
     path = verbs.report(
-        _need_case(options), options.output, include_documents=options.include_documents, include_ids=options.include_ids
+        _need_case(options),
+        options.output,
+        include_documents=options.include_documents,
+        include_ids=options.include_ids,
     )
     return {"schema": 1, "report": str(path)}, f"report     {path}", 0
 
 
 def _case(options: Namespace) -> Answer:
     result = verbs.release(_need_case(options))
-    return result, str(result.get("message", "The kept original is deleted; this case can no longer be undone.")), 0
+    return (
+        result,
+        str(result.get("message", "The kept original is deleted; this case can no longer be undone.")),
+        0,
+    )
 
 
 def _probe(options: Namespace) -> Answer:
@@ -255,7 +290,11 @@ def _copy(options: Namespace) -> Answer:
 
 def _export(options: Namespace) -> Answer:
     result = verbs.export(_need_case(options), options.to, options.output)
-    return result, f"{result['records']:,} records written to {result['file']}; {result['without_vector']:,} have no vector.", 0
+    return (
+        result,
+        f"{result['records']:,} records written to {result['file']}; {result['without_vector']:,} have no vector.",
+        0,
+    )
 
 
 def _explain(options: Namespace) -> Answer:
@@ -267,7 +306,11 @@ def _lab(options: Namespace) -> Answer:
     from forensics.lab.launch import launch
 
     verbs.needs("jupyterlab", "forensics lab")
-    return {"schema": 1}, "", launch(options.store, case=options.case, port=options.port, browser=not options.no_browser)
+    return (
+        {"schema": 1},
+        "",
+        launch(options.store, case=options.case, port=options.port, browser=not options.no_browser),
+    )
 
 
 _VERBS: dict[str, Callable[[Namespace], Answer]] = {

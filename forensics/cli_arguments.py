@@ -18,7 +18,11 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """The whole command line."""
-    parser = Parser(prog="forensics", description="A file-system check for Chroma's local vector stores.", allow_abbrev=False)
+    parser = Parser(
+        prog="forensics",
+        description="A file-system check for Chroma's local vector stores.",
+        allow_abbrev=False,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     _looking(verbs)
     _repairing(verbs)
@@ -31,38 +35,78 @@ def _verb(verbs: Any, name: str, text: str, *, store: bool = False) -> Parser:
     parser: Parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
     if store:
         parser.add_argument("store", metavar="STORE", help="the folder that holds chroma.sqlite3")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: one JSON object on stdout")
-    parser.add_argument("--case", metavar="DIR", help="the case folder (default: ./forensics-case-<store>-<UTC>)")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="json: one JSON object on stdout"
+    )
+    parser.add_argument(
+        "--case", metavar="DIR", help="the case folder (default: ./forensics-case-<store>-<UTC>)"
+    )
     parser.add_argument("--collection", metavar="NAME|UUID", help="only this collection")
     parser.add_argument("--segment", metavar="UUID", help="only the collection of this vector segment")
-    parser.add_argument("--metadata-segment", metavar="UUID", help="the METADATA sibling where it cannot be found")
+    parser.add_argument(
+        "--metadata-segment", metavar="UUID", help="the METADATA sibling where it cannot be found"
+    )
     parser.add_argument("--only", metavar="CODE,…", action="append", default=[], help="only these checks")
-    parser.add_argument("--except", metavar="CODE,…", dest="skip", action="append", default=[], help="not these checks")
+    parser.add_argument(
+        "--except", metavar="CODE,…", dest="skip", action="append", default=[], help="not these checks"
+    )
     parser.add_argument("--dry-run", action="store_true", help="stop at the plan")
     return parser
 
 
 def _embedding(parser: Parser) -> None:
-    parser.add_argument("--embedder", metavar="MODULE:CALLABLE", help="callable(list[str]) -> (n, dim) float32")
-    parser.add_argument("--also", metavar="PATH", action="append", default=[], help="another copy of the store to take vectors from")
-    parser.add_argument("--source", metavar="FILE", action="append", default=[], help="your own source of ids and vectors")
+    parser.add_argument(
+        "--embedder", metavar="MODULE:CALLABLE", help="callable(list[str]) -> (n, dim) float32"
+    )
+    parser.add_argument(
+        "--also",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="another copy of the store to take vectors from",
+    )
+    parser.add_argument(
+        "--source", metavar="FILE", action="append", default=[], help="your own source of ids and vectors"
+    )
 
 
 def _planning(parser: Parser) -> None:
     _embedding(parser)
-    parser.add_argument("--accept-loss", metavar="CF…", action="append", default=[], help="approve what a lossy remedy discards")
-    parser.add_argument("--also-fix", metavar="CF…", action="append", default=[], help="housekeeping to be done as well")
-    parser.add_argument("--ids", choices=("trim", "delete", "keep"), default="trim", help="what becomes of malformed ids")
-    parser.add_argument("--set-aside-unsearchable", action="store_true", help="move records without a vector into the case")
-    parser.add_argument("--unverified-embedder", action="store_true", help="re-embed though no vector survives to compare with")
+    parser.add_argument(
+        "--accept-loss",
+        metavar="CF…",
+        action="append",
+        default=[],
+        help="approve what a lossy remedy discards",
+    )
+    parser.add_argument(
+        "--also-fix", metavar="CF…", action="append", default=[], help="housekeeping to be done as well"
+    )
+    parser.add_argument(
+        "--ids", choices=("trim", "delete", "keep"), default="trim", help="what becomes of malformed ids"
+    )
+    parser.add_argument(
+        "--set-aside-unsearchable", action="store_true", help="move records without a vector into the case"
+    )
+    parser.add_argument(
+        "--unverified-embedder",
+        action="store_true",
+        help="re-embed though no vector survives to compare with",
+    )
     parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
 
 
 def _applying(parser: Parser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do what keeps every byte of information, in the store or the case")
-    parser.add_argument("--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it")
-    parser.add_argument("--engine", metavar="VERSION", help="the chromadb release that verifies (default: the one installed)")
+    parser.add_argument(
+        "--yes", action="store_true", help="do what keeps every byte of information, in the store or the case"
+    )
+    parser.add_argument(
+        "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
+    )
+    parser.add_argument(
+        "--engine", metavar="VERSION", help="the chromadb release that verifies (default: the one installed)"
+    )
 
 
 def _looking(verbs: Any) -> None:
@@ -70,11 +114,24 @@ def _looking(verbs: Any) -> None:
     diagnose.add_argument("--deep", action="store_true", help="the slow checks as well")
     _embedding(diagnose)
     probe = _verb(verbs, "probe", "What each API call does, on a throw-away copy, in a child.", store=True)
-    probe.add_argument("--chromadb", metavar="VERSION", action="append", default=[], help="a release to ask (default: the one installed)")
+    probe.add_argument(
+        "--chromadb",
+        metavar="VERSION",
+        action="append",
+        default=[],
+        help="a release to ask (default: the one installed)",
+    )
 
 
 def _repairing(verbs: Any) -> None:
-    _planning(_verb(verbs, "plan", "What would be done, and what it would lose. Writes nothing in the store.", store=True))
+    _planning(
+        _verb(
+            verbs,
+            "plan",
+            "What would be done, and what it would lose. Writes nothing in the store.",
+            store=True,
+        )
+    )
     apply = _verb(verbs, "apply", "Carries out a plan on a draft, verifies it, swaps it in.")
     _applying(apply)
     apply.add_argument("--resume", action="store_true", help="finish what was interrupted")
@@ -88,13 +145,19 @@ def _on_a_case(verbs: Any) -> None:
     verify = _verb(verbs, "verify", "The same checks again, against what the plan predicted.")
     verify.add_argument("--engine", metavar="VERSION")
     undo = _verb(verbs, "undo", "The store as it was before `apply`, byte for byte.")
-    undo.add_argument("--discard-later-writes", action="store_true", help="undo although the store was written since; the newer store is kept")
+    undo.add_argument(
+        "--discard-later-writes",
+        action="store_true",
+        help="undo although the store was written since; the newer store is kept",
+    )
     report = _verb(verbs, "report", "The incident report as one HTML file.")
     report.add_argument("-o", "--output", metavar="FILE")
     report.add_argument("--include-documents", action="store_true", help="do not redact document text")
     report.add_argument("--include-ids", action="store_true", help="do not shorten ids")
     case = _verb(verbs, "case", "What is kept of a case.")
-    case.add_argument("what", choices=("release",), help="release: delete the kept original; there is no undo afterwards")
+    case.add_argument(
+        "what", choices=("release",), help="release: delete the kept original; there is no undo afterwards"
+    )
     export = _verb(verbs, "export", "All records that can be recovered, with where each vector comes from.")
     export.add_argument("--to", metavar="FORMAT", choices=("jsonl", "npz", "parquet"), default="jsonl")
     export.add_argument("-o", "--output", metavar="FILE")

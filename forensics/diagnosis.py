@@ -6,7 +6,8 @@ import dataclasses
 import platform
 import sqlite3
 import traceback
-from collections.abc import Callable, Collection as Many, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection as Many
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,7 @@ from forensics.checks import load_checks
 from forensics.checks.masks import EXPLAINS, MASKS
 from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
 from forensics.codes import catalogue, lookup
-from forensics.model import CollectionSummary, Finding, Outcome, Place, Remedy, SEVERITIES
+from forensics.model import SEVERITIES, CollectionSummary, Finding, Outcome, Place, Remedy
 from forensics.model import Diagnosis as Result
 from forensics.readers.migrations import written_by
 from forensics.records import Records
@@ -44,7 +45,11 @@ class Scope:
     def wants(self, check: Check) -> bool:
         if self.only:
             return check.code in self.only
-        return check.code not in self.skip and (check.run == "default" or (check.run == "deep" and self.deep) or (check.run == "embedder" and self.embedder))
+        return check.code not in self.skip and (
+            check.run == "default"
+            or (check.run == "deep" and self.deep)
+            or (check.run == "embedder" and self.embedder)
+        )
 
 
 def scope(only: Iterable[str] = (), skip: Iterable[str] = (), **rest: object) -> Scope:
@@ -88,7 +93,11 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
         store=_store_facts(store, findings, unchanged),
         collections=tuple(summary(collection) for collection in _collections(store, wanted)),
         findings=findings,
-        checks=tuple(run.outcomes.get(code, Outcome(code=code, outcome="not-asked")) for code in catalogue() if not code.startswith("CF9")),
+        checks=tuple(
+            run.outcomes.get(code, Outcome(code=code, outcome="not-asked"))
+            for code in catalogue()
+            if not code.startswith("CF9")
+        ),
     )
 
 
@@ -133,7 +142,7 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
         return
     try:
         found = list(check.function(view))
-    except Exception as error:  # a check that raises is a result (CF901); the run goes on
+    except Exception as error:  # noqa: BLE001 - a check that raises is a result (CF901); the run goes on
         run.note(check.code, "crashed", f"{type(error).__name__}: {error}")
         run.errors[check.code] = traceback.format_exc()
         run.findings.append(_crashed(check.code, view, error))
@@ -176,7 +185,9 @@ def _about(view: View, findings: list[Finding]) -> Iterator[Finding]:
 
 
 def _following(finding: Finding, code: str) -> Finding:
-    return finding if code in finding.follows else dataclasses.replace(finding, follows=(*finding.follows, code))
+    return (
+        finding if code in finding.follows else dataclasses.replace(finding, follows=(*finding.follows, code))
+    )
 
 
 def _crashed(code: str, view: View, error: Exception) -> Finding:
@@ -208,7 +219,9 @@ def _joined_crashes(findings: list[Finding]) -> Iterator[Finding]:
             yield item
         elif item.collection in seen:
             first = seen[item.collection]
-            seen[item.collection] = dataclasses.replace(first, count=first.count + 1, found=f"{first.found}; {item.found}")
+            seen[item.collection] = dataclasses.replace(
+                first, count=first.count + 1, found=f"{first.found}; {item.found}"
+            )
         else:
             seen[item.collection] = item
     yield from seen.values()

@@ -27,7 +27,9 @@ class IdDiff:
         return not self.only_left and not self.only_right
 
 
-def diff_sets(left: Sequence[str], right: Collection[str], left_name: str = "left", right_name: str = "right") -> IdDiff:
+def diff_sets(
+    left: Sequence[str], right: Collection[str], left_name: str = "left", right_name: str = "right"
+) -> IdDiff:
     """The difference of two collections of ids; give `right` as a dict or set to save its copy."""
     lookup = right if isinstance(right, (set, frozenset, dict)) else dict.fromkeys(right)  # keeps the order
     only_left = tuple(name for name in left if name not in lookup)
@@ -35,4 +37,6 @@ def diff_sets(left: Sequence[str], right: Collection[str], left_name: str = "lef
     if common == len(lookup):
         return IdDiff(left_name, right_name, only_left, (), common)
     known = set(left)
-    return IdDiff(left_name, right_name, only_left, tuple(name for name in lookup if name not in known), common)
+    return IdDiff(
+        left_name, right_name, only_left, tuple(name for name in lookup if name not in known), common
+    )

@@ -78,7 +78,11 @@ def join_records(
     `summary` takes the place of the segment's own where that must be read under another header than the stored one.
     """
     mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
-    if summary is None and not isinstance(segment, Absent) and isinstance(segment.files.summary, Level0Summary):
+    if (
+        summary is None
+        and not isinstance(segment, Absent)
+        and isinstance(segment.files.summary, Level0Summary)
+    ):
         summary = segment.files.summary
     labels = np.fromiter(map(mapping.get, rows.ids, repeat(NONE)), dtype=np.int64, count=len(rows))
     elements = elements_of(labels, summary)

@@ -33,8 +33,9 @@ class Sources:
     """Columns over k ids.
 
     kind (k,) object: queue, stray, set-aside, orphan, also or none; stray is an element of the collection's own level 0
-    that id_to_label does not give to the id. origin: the directory (relative to the store, or a path), "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory. current (k,) bool.
-    has_document (k,) bool: SQLite holds a document that could be embedded again.
+    that id_to_label does not give to the id. origin: the directory (relative to the store, or a path),
+    "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory.
+    current (k,) bool. has_document (k,) bool: SQLite holds a document that could be embedded again.
     """
 
     ids: tuple[str, ...] = field(repr=False)

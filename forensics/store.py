@@ -115,7 +115,11 @@ class Collection:
     def segment_rows(self, scope: str) -> list[SegmentRow]:
         """The rows of `segments` of this collection with that scope (one each in health)."""
         rows = self.database.segments
-        return [] if isinstance(rows, Absent) else [r for r in rows if r.collection == self.id and r.scope == scope]
+        return (
+            []
+            if isinstance(rows, Absent)
+            else [r for r in rows if r.collection == self.id and r.scope == scope]
+        )
 
     @property
     def database(self) -> Database:
@@ -265,7 +269,9 @@ class Store:
     @cached_property
     def database(self) -> Database | Absent:
         """The database, opened as the contract says: immutable, read-only or as a copy."""
-        return Database.open(self.tree.resolve(DATABASE), in_use=self.in_use, scratch=self.scratch / "database")
+        return Database.open(
+            self.tree.resolve(DATABASE), in_use=self.in_use, scratch=self.scratch / "database"
+        )
 
     @cached_property
     def is_modern(self) -> bool:
@@ -283,14 +289,18 @@ class Store:
         """The collection of that name or id. Raises UsageError where there is none or several."""
         found = [c for c in self.collections if wanted in (c.name, c.id)]
         if len(found) != 1:
-            raise UsageError(f"{len(found)} collections are called {wanted!r}; there are: {[c.name for c in self.collections]}")
+            raise UsageError(
+                f"{len(found)} collections are called {wanted!r}; there are: {[c.name for c in self.collections]}"
+            )
         return found[0]
 
     @cached_property
     def segment_directories(self) -> tuple[VectorSegment, ...]:
         """Every directory at the top level that holds a file of a segment, referenced or not, by name."""
         folders = (entry.name for entry in self.entries if entry.kind == "directory")
-        return tuple(segment for name in folders if _is_segment(segment := VectorSegment(name, self.tree, name)))
+        return tuple(
+            segment for name in folders if _is_segment(segment := VectorSegment(name, self.tree, name))
+        )
 
     @cached_property
     def unreferenced(self) -> tuple[VectorSegment, ...]:
@@ -301,7 +311,9 @@ class Store:
 
 
 def _renamed(facts: FileFacts, name: str) -> FileFacts:
-    return FileFacts(name, facts.kind, facts.size, facts.allocated, facts.mtime_ns, facts.mode, facts.readable)
+    return FileFacts(
+        name, facts.kind, facts.size, facts.allocated, facts.mtime_ns, facts.mode, facts.readable
+    )
 
 
 def _is_segment(segment: VectorSegment) -> bool:
@@ -324,7 +336,9 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     store = Store(resolved)
     if not _has_trace(store, names):
         store.close()
-        raise NotAStore(f"{given} holds no trace of a Chroma store: no {DATABASE}, no segment directory, no parquet files.")
+        raise NotAStore(
+            f"{given} holds no trace of a Chroma store: no {DATABASE}, no segment directory, no parquet files."
+        )
     return store
 
 

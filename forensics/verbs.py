@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from os import PathLike, fspath
@@ -26,7 +26,7 @@ Progress = Callable[[str, float], None]
 
 
 @contextmanager
-def _opened(store: StoreLike) -> Iterator[Store]:
+def _opened(store: StoreLike) -> Generator[Store]:
     """The store itself, or one opened for the duration."""
     if isinstance(store, Store):
         yield store
@@ -110,7 +110,7 @@ def _write_list(path: Path, name: str, items: Sequence[Any]) -> None:
 
 def diff_ids(store: StoreLike) -> dict[str, IdDiff]:
     """collection name → the ids of SQLite against the ids of the id map (pending rows left out of account)."""
-    from forensics.diff import IdDiff, diff_sets
+    from forensics.diff import diff_sets
     from forensics.readers.id_map import IdMap
 
     out: dict[str, IdDiff] = {}
@@ -172,9 +172,17 @@ def apply(
 
     opened = _case(case)
     if not yes and not resume:
-        return {"schema": 1, "applied": False, "verified": None, "case": str(opened.folder), "plan": opened.read_json("plan.json")}
+        return {
+            "schema": 1,
+            "applied": False,
+            "verified": None,
+            "case": str(opened.folder),
+            "plan": opened.read_json("plan.json"),
+        }
     target = None if to is None else Path(fspath(to))
-    return apply_plan(opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress)
+    return apply_plan(
+        opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
+    )
 
 
 def verify(case: Any, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
@@ -198,7 +206,13 @@ def release(case: Any) -> dict[str, Any]:
     return let_go(_case(case))
 
 
-def report(case: Any, out: str | PathLike[str] | None = None, *, include_documents: bool = False, include_ids: bool = False) -> Path:
+def report(
+    case: Any,
+    out: str | PathLike[str] | None = None,
+    *,
+    include_documents: bool = False,
+    include_ids: bool = False,
+) -> Path:
     """The incident report of the case as one HTML file; returns its path."""
     needs("jinja2", "the report")
     from forensics.report.html import write_report
@@ -231,6 +245,16 @@ def copy(store: StoreLike, dest: str | PathLike[str]) -> Any:
     with _opened(store) as opened:
         path = opened.path
     return copy_store(path, Path(fspath(dest)))
+
+
+def export(case: Any, form: str = "jsonl", out: str | PathLike[str] | None = None) -> dict[str, Any]:
+    """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet."""
+    from forensics.exporting import export as write_out
+
+    opened = _case(case)
+    target = Path(fspath(out)) if out is not None else opened.folder / f"export.{form}"
+    with open_store(opened.store) as store:
+        return write_out(store, form, target)
 
 
 def explain(text: str) -> str:

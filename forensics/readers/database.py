@@ -112,7 +112,9 @@ class Database:
     def open(cls, path: Path, *, in_use: bool, scratch: Path) -> Database | Absent:
         """Opens `path` without writing beside it. `scratch` takes a copy where a journal is left."""
         if not path.is_file() or path.is_symlink():
-            return NotAvailable(f"{path.name} is not a regular file" if path.exists() else f"{path.name} does not exist")
+            return NotAvailable(
+                f"{path.name} is not a regular file" if path.exists() else f"{path.name} does not exist"
+            )
         if path.stat().st_size == 0:
             return NotAvailable(f"{path.name} has 0 bytes")
         how: How = "read-only" if in_use else "copy" if has_journal(path) else "immutable"
@@ -169,7 +171,9 @@ class Database:
         if table not in self.tables:
             return NotAvailable(f"table {table} does not exist")
         have = self.columns(table)
-        return self.rows(f"SELECT {', '.join(c if c in have else 'NULL' for c in wanted)} FROM {table} ORDER BY {order}")
+        return self.rows(
+            f"SELECT {', '.join(c if c in have else 'NULL' for c in wanted)} FROM {table} ORDER BY {order}"
+        )
 
     @cached_property
     def collections(self) -> tuple[CollectionRow, ...] | Absent:
@@ -195,7 +199,9 @@ class Database:
 
     def metadata_of(self, table: str, key: str, owner: str) -> dict[str, Any]:
         """The key/value rows of one collection or segment (`collection_metadata`, `segment_metadata`)."""
-        kinds = [c for c in ("bool_value", "int_value", "float_value", "str_value") if c in self.columns(table)]
+        kinds = [
+            c for c in ("bool_value", "int_value", "float_value", "str_value") if c in self.columns(table)
+        ]
         if not kinds:
             return {}
         found = self.rows(f"SELECT key, {', '.join(kinds)} FROM {table} WHERE {key} = ?", (owner,))
@@ -207,7 +213,9 @@ class Database:
         """All ids of a METADATA segment with their rowids, in rowid order."""
         if "embeddings" not in self.tables:
             return NotAvailable("table embeddings does not exist")
-        found = self.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ? ORDER BY id", (segment,))
+        found = self.rows(
+            "SELECT id, embedding_id FROM embeddings WHERE segment_id = ? ORDER BY id", (segment,)
+        )
         if isinstance(found, Absent):
             return found
         rowids = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))

@@ -80,7 +80,9 @@ class EmbeddingsQueue:
         out = np.full((len(seq_ids), dim), np.nan, dtype=np.float32)
         cursor = self.database.connection.cursor()
         for index, seq_id in enumerate(seq_ids.tolist()):
-            cell = cursor.execute("SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?", (seq_id,)).fetchone()
+            cell = cursor.execute(
+                "SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?", (seq_id,)
+            ).fetchone()
             if cell is not None and isinstance(cell[0], bytes) and len(cell[0]) == 4 * dim:
                 out[index] = np.frombuffer(cell[0], dtype="<f4")
         return out
@@ -99,7 +101,11 @@ def effects(rows: Iterable[QueueRow], exists: Callable[[str], bool]) -> dict[str
         has_vector = row.vector_bytes is not None
         if row.operation == DELETE:
             there, vector = False, None
-        elif row.operation == UPSERT or (row.operation == ADD and not there) or (row.operation == UPDATE and there):
+        elif (
+            row.operation == UPSERT
+            or (row.operation == ADD and not there)
+            or (row.operation == UPDATE and there)
+        ):
             there, vector = True, row.seq_id if has_vector else vector
         state[row.id] = QueueEffect(there, vector, row.seq_id)
     return state

@@ -105,7 +105,9 @@ class HnswFiles:
         """The header where its fields agree with one another; only then may the other files be cut by it."""
         if isinstance(self.header, Absent):
             return self.header
-        problems = [text for text in self.header.problems() if "max_elements" not in text and "maxlevel" not in text]
+        problems = [
+            text for text in self.header.problems() if "max_elements" not in text and "maxlevel" not in text
+        ]
         return Unparsable("header.bin: " + "; ".join(problems)) if problems else self.header
 
     @cached_property

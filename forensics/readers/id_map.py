@@ -95,8 +95,18 @@ def _load(view: memoryview, path: Path) -> IdMap | BadIdMap:
     try:
         loaded = _Loader(io.BufferedReader(_Reader(view), 1 << 20)).load()
     except pickle.UnpicklingError as error:
-        return BadIdMap(f"{path.name}: {error}; it was not executed", "hostile" if "names" in str(error) else "malformed")
-    except (ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, UnicodeDecodeError) as error:
+        return BadIdMap(
+            f"{path.name}: {error}; it was not executed", "hostile" if "names" in str(error) else "malformed"
+        )
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        AttributeError,
+        UnicodeDecodeError,
+    ) as error:
         return BadIdMap(f"{path.name}: {type(error).__name__}: {error}", "malformed")
     form: Literal["class", "dict"] = "class" if isinstance(loaded, _Stub) else "dict"
     state = vars(loaded) if isinstance(loaded, _Stub) else loaded
@@ -132,7 +142,9 @@ def _shape_problem(state: object) -> str | None:
             return f"{name} is {'absent' if part is None else 'a ' + type(part).__name__}"
         if set(map(type, part)) - {key} or set(map(type, part.values())) - {value}:
             return f"{name} does not map {key.__name__} to {value.__name__}"
-    if not all(0 <= label < 2**63 for label in state["label_to_id"]) or not _in_range(state["id_to_label"].values()):
+    if not all(0 <= label < 2**63 for label in state["label_to_id"]) or not _in_range(
+        state["id_to_label"].values()
+    ):
         return "a label is negative or above 2^63"
     return None
 
@@ -183,7 +195,12 @@ def _pairs(prefix: bytes) -> dict[str, int]:
                 last = argument
             elif opcode.name == "MEMOIZE":
                 memo[len(memo)] = last or ""
-            elif inside and isinstance(argument, int) and last is not None and opcode.name in ("BININT", "BININT1", "BININT2", "LONG1"):
+            elif (
+                inside
+                and isinstance(argument, int)
+                and last is not None
+                and opcode.name in ("BININT", "BININT1", "BININT2", "LONG1")
+            ):
                 found.setdefault(last, argument)
     except (ValueError, EOFError):
         return found

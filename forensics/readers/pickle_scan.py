@@ -72,7 +72,11 @@ def scan(raw: Buffer) -> Scan:
         if opcode in (STACK_GLOBAL[0], GLOBAL[0]):
             class_name, position, problem = _class(raw, position, class_name)
         elif opcode == NEWOBJ[0]:
-            objects, position, problem = objects + 1, position + 1, "it makes two objects" if objects else None
+            objects, position, problem = (
+                objects + 1,
+                position + 1,
+                "it makes two objects" if objects else None,
+            )
         else:
             position, problem = _long_string(raw, position)
         if problem is not None:
@@ -82,7 +86,11 @@ def scan(raw: Buffer) -> Scan:
 def _kind_of(opcode: int, problem: str) -> Kind:
     if "ends" in problem:
         return "truncated"
-    return "hostile" if opcode in _NEVER_NEEDED or opcode in (STACK_GLOBAL[0], GLOBAL[0], NEWOBJ[0]) else "malformed"
+    return (
+        "hostile"
+        if opcode in _NEVER_NEEDED or opcode in (STACK_GLOBAL[0], GLOBAL[0], NEWOBJ[0])
+        else "malformed"
+    )
 
 
 def _class(raw: Buffer, position: int, seen: str | None) -> tuple[str | None, int, str | None]:
@@ -122,7 +130,9 @@ def _bulk_pattern(size: int) -> re.Pattern[bytes]:
     four = b"|".join(re.escape(n.to_bytes(4, "little")) + b".{%d}" % n for n in range(256))
     long1 = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(9))
     top, third = min(size >> 24, 255), min(size >> 16, 255) if size < 1 << 24 else 255
-    index = b"..[" + b"\\x00-" + re.escape(bytes([third])) + b"][" + b"\\x00-" + re.escape(bytes([top])) + b"]"
+    index = (
+        b"..[" + b"\\x00-" + re.escape(bytes([third])) + b"][" + b"\\x00-" + re.escape(bytes([top])) + b"]"
+    )
     tokens = (
         rb"X(?:" + four + rb")",
         rb"\x8c(?:" + short + rb")",

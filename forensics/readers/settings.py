@@ -68,7 +68,11 @@ def parse_json(text: str | None, what: str) -> dict[str, Any] | Absent:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         return Unparsable(f"{what}: {error}")
-    return value if isinstance(value, dict) else Unparsable(f"{what} holds a {type(value).__name__}, not an object")
+    return (
+        value
+        if isinstance(value, dict)
+        else Unparsable(f"{what} holds a {type(value).__name__}, not an object")
+    )
 
 
 def config_settings(config: Mapping[str, Any] | Absent) -> dict[str, Any]:
@@ -124,7 +128,9 @@ def settle(
 
 
 def _in_force(sources: Mapping[str, Mapping[str, Any]], modern: bool) -> str:
-    legacy = next((place for place in ("segment_metadata", "collection_metadata") if place in sources), "defaults")
+    legacy = next(
+        (place for place in ("segment_metadata", "collection_metadata") if place in sources), "defaults"
+    )
     if not modern:
         return legacy
     for place in ("schema_str", "config_json_str"):
@@ -134,7 +140,10 @@ def _in_force(sources: Mapping[str, Mapping[str, Any]], modern: bool) -> str:
 
 
 def _is_default(values: Mapping[str, Any]) -> bool:
-    return all(values.get(name, DEFAULTS[name]) == DEFAULTS[name] for name in ("space", "M", "ef_construction", "sync_threshold"))
+    return all(
+        values.get(name, DEFAULTS[name]) == DEFAULTS[name]
+        for name in ("space", "M", "ef_construction", "sync_threshold")
+    )
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,5 +151,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if name in DEFAULTS and not isinstance(value, bool) and isinstance(value, str if name == "space" else (int, float))
+        if name in DEFAULTS
+        and not isinstance(value, bool)
+        and isinstance(value, str if name == "space" else (int, float))
     }

@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("repair.actions",),
     ("verify",),
     ("repair.apply", "repair.undo"),
-    ("reconciling", "report"),
+    ("exporting", "reconciling", "report"),
     ("verbs",),
     ("lab",),
     ("cli", "cli_arguments", "cli_text"),

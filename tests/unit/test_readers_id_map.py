@@ -37,7 +37,10 @@ def _plain(n: int) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("name", ["0.4.24/healthy", "0.5.23/healthy", "0.6.3/healthy", "1.0.20/healthy", "1.2.1/healthy", "1.5.9/healthy"])
+@pytest.mark.parametrize(
+    "name",
+    ["0.4.24/healthy", "0.5.23/healthy", "0.6.3/healthy", "1.0.20/healthy", "1.2.1/healthy", "1.5.9/healthy"],
+)
 def test_every_release_is_read(sample, name):
     loaded = read_id_map(next(sample(name).glob("*/index_metadata.pickle")))
 
@@ -92,7 +95,16 @@ def test_a_memo_index_beyond_the_file_is_refused(tmp_path):
     assert isinstance(read_id_map(path), BadIdMap)
 
 
-@pytest.mark.parametrize(("raw", "kind"), [(b"", "empty"), (b"\x80\x03", "truncated"), (b"garbage!", "malformed"), (pickle.dumps([1]), "hostile"), (pickle.dumps({"a": 1}), "malformed")])
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"", "empty"),
+        (b"\x80\x03", "truncated"),
+        (b"garbage!", "malformed"),
+        (pickle.dumps([1]), "hostile"),
+        (pickle.dumps({"a": 1}), "malformed"),
+    ],
+)
 def test_each_damage_has_its_kind(tmp_path, raw, kind):
     path = tmp_path / "p"
     path.write_bytes(raw)
@@ -121,7 +133,9 @@ def test_the_prefix_of_a_cut_map_is_salvaged_and_true(tmp_path_factory, cut, pro
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.dictionaries(st.text(max_size=300), st.integers(0, 2**62), max_size=30), st.sampled_from([2, 3, 4, 5]))
+@given(
+    st.dictionaries(st.text(max_size=300), st.integers(0, 2**62), max_size=30), st.sampled_from([2, 3, 4, 5])
+)
 def test_the_scan_accepts_every_map_of_text_to_integers(mapping, protocol):
     raw = pickle.dumps({"id_to_label": mapping}, protocol)
 
@@ -138,4 +152,15 @@ def test_what_the_scan_accepts_has_only_harmless_opcodes(tail):
 
     names = {opcode.name for opcode, _, _ in pickletools.genops(raw[: scan(raw).end])}
 
-    assert not names & {"REDUCE", "INST", "OBJ", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "NEWOBJ_EX", "EXT1", "PERSID"}
+    assert not names & {
+        "REDUCE",
+        "INST",
+        "OBJ",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "NEWOBJ_EX",
+        "EXT1",
+        "PERSID",
+    }

@@ -21,9 +21,7 @@ def test_the_effect_is_that_of_a_plain_dictionary(operations, before):
     for row in rows:
         if row.operation == DELETE:
             model.pop(row.id, None)
-        elif row.operation == ADD and row.id in model:
-            continue
-        elif row.operation == UPDATE and row.id not in model:
+        elif (row.operation == ADD and row.id in model) or (row.operation == UPDATE and row.id not in model):
             continue
         else:
             model[row.id] = row.seq_id if row.vector_bytes is not None else model.get(row.id)
