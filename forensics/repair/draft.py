@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Literal
 
 from forensics.case import Case
 from forensics.copying import can_clone, copy_tree, is_draft, require_room
-from forensics.durable import room, sync_directory, write_whole
+from forensics.durable import room, write_whole
 from forensics.errors import CannotComplete, Refused
 from forensics.repair import dressing, placing
 from forensics.repair.journal import Journal
-from forensics.repair.placing import CLOSED, ENTRIES, JOURNAL, NOTICE, SIDECARS
+from forensics.repair.placing import CLOSED, ENTRIES, JOURNAL, NOTICE, SIDECARS, within
 from forensics.seal import DATABASE
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Draft:
             closed.mkdir(parents=True)
             write_whole(closed / NOTICE, os.fsencode(placing.notice(case, made.folder)))
             (made.folder / ENTRIES).mkdir()
-            sync_directory(made.folder)
+            dressing.sync(made.folder)
         return made
 
     @classmethod
@@ -155,7 +155,7 @@ class Draft:
         """
         path = placing.checked(self.store, relative)
         slot = self.folder / ENTRIES / path
-        below = [known for known in self._entries if _within(known, path) and known != path]
+        below = [known for known in self._entries if within(known, path) and known != path]
         if below:
             shutil.rmtree(slot, ignore_errors=True)
             self._entries = {known: entry for known, entry in self._entries.items() if known not in below}
@@ -172,14 +172,11 @@ class Draft:
         if path == DATABASE:
             raise Refused("A store without its database is no repair.")
         slot = self.folder / ENTRIES / path
-        if slot.is_dir() and not slot.is_symlink():
-            shutil.rmtree(slot)
-        else:
-            slot.unlink(missing_ok=True)
+        shutil.rmtree(slot) if slot.is_dir() else slot.unlink(missing_ok=True)
         cover = self._cover(path)
         if cover is not None and cover != path:
             return  # part of a directory that will be replaced as a whole
-        self._entries = {known: entry for known, entry in self._entries.items() if not _within(known, path)}
+        self._entries = {known: entry for known, entry in self._entries.items() if not within(known, path)}
         if os.path.lexists(self.store / path):
             slot.parent.mkdir(parents=True, exist_ok=True)
             self._entries[path] = DraftEntry(path, "remove")
@@ -241,7 +238,7 @@ class Draft:
         """The entry that `path` is, belongs to, or lies in."""
         if path in SIDECARS and DATABASE in self._entries:
             return DATABASE
-        return next((known for known in self._entries if _within(path, known)), None)
+        return next((known for known in self._entries if within(path, known)), None)
 
     def _is_elsewhere(self, path: str) -> bool:
         return is_draft(path) or self._cover(path) is not None
@@ -274,7 +271,7 @@ class Draft:
 
     def _put_children_back(self, path: str, inner: Path | None) -> None:
         """They take the places of their copies, and stop to be entries of their own."""
-        for entry in [entry for entry in self.entries() if _within(entry.path, path) and entry.path != path]:
+        for entry in [entry for entry in self.entries() if within(entry.path, path) and entry.path != path]:
             slot = self.folder / ENTRIES / entry.path
             if entry.kind != "create":
                 shutil.rmtree(slot) if slot.is_dir() else slot.unlink()
@@ -287,10 +284,6 @@ class Draft:
 
 def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-
-
-def _within(path: str, top: str) -> bool:
-    return path == top or path.startswith(f"{top}/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

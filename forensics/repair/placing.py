@@ -97,6 +97,11 @@ def notice(case: Case, folder: Path) -> str:
     )
 
 
+def within(path: str, top: str) -> bool:
+    """True where `path` is `top` or lies below it."""
+    return path == top or path.startswith(f"{top}/")
+
+
 def checked(store: Path, relative: str) -> str:
     """The path in its plain form. Raises Refused where it leads out of the store or through a link."""
     pure = PurePosixPath(relative)

@@ -19,7 +19,7 @@ from forensics.handles import open_handles
 from forensics.repair.draft import Draft
 from forensics.repair.exchange import mount_of, trade, why_no_exchange
 from forensics.repair.journal import Outcome, State, Step, Transition
-from forensics.repair.placing import CLOSED, ENTRIES, SIDECARS, set_mtime
+from forensics.repair.placing import CLOSED, ENTRIES, SIDECARS, set_mtime, within
 from forensics.seal import DATABASE
 
 Places = Mapping[str, int | None]
@@ -89,7 +89,7 @@ def touched(steps: Iterable[Step]) -> set[str]:
 def _stays(draft: Draft, folder: str, steps: Iterable[Step]) -> bool:
     """A directory that the steps leave where it is."""
     path = draft.store / folder
-    inside = any(folder == store or folder.startswith(f"{store}/") for store, _ in steps)
+    inside = any(within(folder, store) for store, _ in steps)
     return not inside and path.is_dir() and not path.is_symlink()
 
 

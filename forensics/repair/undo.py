@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from forensics.case import Case
-from forensics.durable import room, write_whole
+from forensics.durable import room, sync_tree, write_whole
 from forensics.errors import CannotComplete, Refused
 from forensics.model import Json
 from forensics.repair import placing, stages, swap
@@ -119,7 +119,7 @@ def _back(draft: Draft, changes: Sequence[Change]) -> tuple[Step, ...]:
     base = tuple(reversed(made[-1].steps))
     paths = sorted({change.path for change in changes})
     exchanged = {store for store, _ in base if store != DATABASE or base[0] != base[-1]}
-    loose = [path for path in paths if not any(_within(path, store) for store in exchanged)]
+    loose = [path for path in paths if not any(within(path, store) for store in exchanged)]
     extra = _moves(draft, base, [change for change in changes if change.path in loose])
     if not extra:
         return base
@@ -157,16 +157,14 @@ def _moves(draft: Draft, base: Sequence[Step], changes: Sequence[Change]) -> lis
         )
     for _, draft_path in steps:
         (draft.folder / draft_path).parent.mkdir(parents=True, exist_ok=True)
+    if (draft.folder / LATER).exists():
+        sync_tree(draft.folder / LATER)
     return steps
 
 
 def _is_attribute_of_folder(draft: Draft, change: Change) -> bool:
     """Mode or owner of a directory: it is not traded for that; the difference is reported."""
     return change.what in ("mode", "owner", "mtime") and (draft.store / change.path).is_dir()
-
-
-def _within(path: str, top: str) -> bool:
-    return path == top or path.startswith(f"{top}/")
 
 
 def _report(case: Case, draft: Draft) -> dict[str, Json]:
