@@ -81,7 +81,7 @@ def _judge(
     share = alone.size / live
     facts: dict[str, object] = {"without_reached_twin": int(alone.size)}
     build = CONTROL.get()
-    if build is not None and GREY < share <= bound:
+    if build is not None:
         control = build(segment_of(collection).files, collection.settings.space)
         if not isinstance(control, Absent):
             worse = share > max(3 * control, GREY)

@@ -150,7 +150,10 @@ def link_lists_bloated(collection: Collection) -> Iterator[Finding]:
 
 @check("CF311", needs=("geometry", "links"))
 def trailing_bytes(collection: Collection) -> Iterator[Finding]:
-    """A file goes on behind its last element: behind the last list, or behind the reserved capacity."""
+    """link_lists.bin goes on behind the last list, or another file ends within an element.
+
+    Whole elements behind the last one are reserved room, which old releases leave large.
+    """
     tails = _tails(collection)
     if not tails:
         return
@@ -168,14 +171,15 @@ def trailing_bytes(collection: Collection) -> Iterator[Finding]:
 
 
 def _tails(collection: Collection) -> dict[str, tuple[int, int]]:
-    """file → (bytes it can need, bytes it has), for those that are larger; unused capacity is no tail."""
+    """file → (bytes it can need, bytes it has), for those that are larger."""
     header, walk, facts = geometry_of(collection), links_of(collection), segment_of(collection).facts
-    room = max(header.max_elements, header.cur_element_count)
-    legal = {LEVEL0_FILE: room * header.size_data_per_element, LENGTH_FILE: 4 * room}
-    if walk.problem is None and walk.end:
+    units = {LEVEL0_FILE: header.size_data_per_element, LENGTH_FILE: 4}
+    sizes = {name: found.size for name in (*units, LINKS_FILE) if isinstance(found := facts[name], FileFacts)}
+    legal = {name: sizes[name] // unit * unit for name, unit in units.items() if name in sizes}
+    legal = {name: size for name, size in legal.items() if size >= units[name] * header.cur_element_count}
+    if walk.problem is None and LINKS_FILE in sizes:
         legal[LINKS_FILE] = walk.end
-    sizes = {name: found.size for name in legal if isinstance(found := facts[name], FileFacts)}
-    tails = {name: (legal[name], size) for name, size in sizes.items() if size > legal[name]}
+    tails = {name: (size, sizes[name]) for name, size in legal.items() if sizes[name] > size}
     if LINKS_FILE in tails and (
         _is_bloat(walk, tails[LINKS_FILE][1]) or _is_of_elements_behind(collection, walk)
     ):

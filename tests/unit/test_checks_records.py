@@ -1,0 +1,180 @@
+"""The records themselves: ids as text, vectors, documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.checks.id_text import alike, malformed, trimmed
+from forensics.model import Finding
+from forensics.testing.menu import Index, menu
+from forensics.testing.showing import diagnosed, named, shown
+
+Sample = Callable[[str], Path]
+DAMAGES = {
+    name: entry for name, entry in menu().items() if any(code.startswith("CF7") for code in entry.codes)
+}
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Callable[..., Finding]:
+    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
+    return partial(shown, folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGES))
+def test_a_damage_is_named_and_nothing_else_is(damaged: Callable[..., Finding], name: str) -> None:
+    finding = damaged(name)
+    assert finding.count > 0
+    assert finding.where
+    assert finding.expected != finding.found
+
+
+@pytest.mark.parametrize(
+    ("name", "faults"),
+    [
+        ("plain", ()),
+        ("with inner blanks", ()),
+        ("go:class:http://example.org/GO_1", ()),
+        ("Ünïcödé", ()),
+        ("日本語の識別子", ()),
+        ("العربية", ()),
+        ("می\u200cخواهم", ()),  # Persian needs the joiner
+        ("👩\u200d💻", ()),
+        ("inner\u00a0no-break", ()),
+        ("", ("empty",)),
+        (" lead", ("white space at an end",)),
+        ("trail ", ("white space at an end",)),
+        ("trail\u3000", ("white space at an end",)),
+        ("tab\tinside", ("control character",)),
+        ("nul\x00", ("control character",)),
+        ("line\n", ("white space at an end", "control character")),
+        ("zero\u200bwidth", ("zero-width character",)),
+        ("latin\u200djoiner", ("zero-width character",)),
+        ("\ufeffmark", ("zero-width character",)),
+        ("bidi\u202e", ("zero-width character",)),
+        ("half\udc80", ("control character",)),
+    ],
+)
+def test_what_is_malformed(name: str, faults: tuple[str, ...]) -> None:
+    assert malformed(["before", name, "after"]) == ({1: faults} if faults else {})
+
+
+def test_no_ids_are_not_malformed() -> None:
+    assert malformed([]) == {}
+    assert malformed([""]) == {0: ("empty",)}
+    assert malformed(["", ""]) == {0: ("empty",), 1: ("empty",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "short"), [(" a b ", "a b"), ("a\u200bb\n", "ab"), ("می\u200cخ", "می\u200cخ")]
+)
+def test_trimming(name: str, short: str) -> None:
+    assert trimmed(name) == short
+    assert not malformed([trimmed(name)])
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["ab", "a b"], "white space"),
+        (["caf\u00e9", "cafe\u0301"], "Unicode form"),
+        (["ﬁle", "file"], "Unicode form"),
+        (["GO:1", "go:1"], "case"),
+        (["straße", "STRASSE"], "case"),
+        (["a\tb", "ab"], "white space"),
+    ],
+)
+def test_what_looks_alike(names: list[str], kind: str) -> None:
+    assert alike(["other", *names, "more"]) == [(kind, names)]
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a", "b"], ["a", "a"], ["a\nb", "ab2"], ["x1", "X2"]])
+def test_what_does_not_look_alike(names: list[str]) -> None:
+    assert alike(names) == []
+
+
+def test_padded_ids(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("ids_padded")
+    assert finding.found["kinds"] == {"white space at an end": 2, "zero-width character": 1}
+    assert finding.remedy.safety == "safe"
+    assert len(finding.lists["ids"]) == len(finding.lists["rowids"]) == 3
+
+
+def test_padded_ids_of_the_sample(sample: Sample) -> None:
+    finding = named(diagnosed(sample("peek-failure")), "CF701")
+    assert finding.count == 2
+    assert all(name.endswith(" ") for name in finding.lists["ids"])
+
+
+def test_an_id_that_becomes_another_when_trimmed_is_left_to_a_person(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    index = Index(store)
+    first, second = index.some_ids(np.random.default_rng(1), 2)
+    index.rename(second, first + " ")
+    found = diagnosed(store)
+    assert named(found, "CF701").remedy.safety == "manual"
+    assert named(found, "CF702").found["differ_in"] == {"white space": 1}
+
+
+def test_case_alone_is_a_note(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    index = Index(store)
+    first, second = index.some_ids(np.random.default_rng(1), 2)
+    index.rename(second, first.upper())
+    assert named(diagnosed(store), "CF702").severity == "note"
+
+
+def test_an_id_on_two_rows(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("id_doubled")
+    assert (finding.count, finding.found["rows"]) == (1, 2)
+
+
+def test_vectors_that_are_not_finite(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("vectors_not_finite")
+    assert finding.lists["elements"] == [5, 6]
+    assert finding.where[0].offset == 5 * 268
+
+
+def test_vectors_of_pending_rows_are_looked_at(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    with Index(store).sql() as database:
+        zero, nan = np.zeros(32, dtype="<f4"), np.full(32, np.nan, dtype="<f4")
+        for seq, vector in ((290, zero), (295, nan)):
+            database.execute(
+                "UPDATE embeddings_queue SET vector = ? WHERE seq_id = ?", (vector.tobytes(), seq)
+            )
+    found = diagnosed(store)
+    assert named(found, "CF704").lists["seq_ids"] == [295]
+    assert named(found, "CF705").lists["seq_ids"] == [290]
+
+
+def test_zero_vectors_cost_something_under_cosine_alone(
+    sample: Sample, damaged: Callable[..., Finding]
+) -> None:
+    assert damaged("vectors_zeroed").lists["elements"] == [7, 8]
+    store = sample("1.2.1/healthy")
+    menu()["vectors_zeroed"].apply(store)
+    assert named(diagnosed(store), "CF705").severity == "note"
+
+
+def test_vectors_that_are_too_long(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("vectors_stretched")
+    assert finding.lists["elements"] == [9, 10, 11]
+    assert finding.found["norms"] == [5.0, 5.0, 5.0]
+
+
+def test_records_without_a_document_are_a_note(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    menu()["documents_removed"].apply(store)
+    finding = named(diagnosed(store), "CF707")
+    assert (finding.severity, finding.count, finding.lists["rowids"]) == ("note", 3, [3, 4, 5])
+    assert finding.found["without_metadata_too"] == 0
+
+
+def test_documents_that_are_no_text(damaged: Callable[..., Finding]) -> None:
+    assert damaged("documents_not_text").lists["rowids"] == [8, 9]
