@@ -94,7 +94,8 @@ def engine_session(
             part = _together(operations[len(steps) :], isolate)
             limits = {"timeout": timeout, "memory": memory, "file_size": file_size}
             steps += _process(request, part, len(steps), folder, python, limits)
-            if not steps[-1].ok and "group" in operations[len(steps) - 1]:
+            done = zip(steps, operations, strict=False)
+            if any(not step.ok and "group" in operation for step, operation in done):
                 break
         return steps
 
