@@ -17,7 +17,7 @@ from forensics.repair.bystanders import exclusive_lock, refuse_users
 from forensics.repair.draft import Draft
 from forensics.repair.journal import Outcome, State, Step, Transition
 from forensics.repair.keeping import is_kept
-from forensics.repair.placing import KEPT, LATER, SIDECARS
+from forensics.repair.placing import KEPT, LATER, SIDECARS, within
 from forensics.seal import DATABASE, Change, Manifest, compare, describe, seal
 
 
