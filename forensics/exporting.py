@@ -73,9 +73,9 @@ def _indexed(collection: Collection, elements: np.ndarray) -> np.ndarray:
     return stored
 
 
-def _contents(collection: Collection, rowids: np.ndarray) -> dict[int, tuple[str | None, dict[str, Any]]]:
+def _contents(collection: Collection, rowids: np.ndarray) -> dict[int, tuple[Any, dict[str, Any]]]:
     """rowid → document and metadata."""
-    out: dict[int, tuple[str | None, dict[str, Any]]] = {}
+    out: dict[int, tuple[Any, dict[str, Any]]] = {}
     sql = "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata WHERE id BETWEEN ? AND ?"
     if "bool_value" not in collection.database.columns("embedding_metadata"):
         sql = sql.replace("bool_value", "NULL")
@@ -145,4 +145,4 @@ def _parquet(items: Iterator[dict[str, Any]], target: Path) -> tuple[int, int]:
     needs("pyarrow", "an export to Parquet")
     frame = pd.DataFrame([{**_listed(item), "metadata": json.dumps(item["metadata"])} for item in items])
     frame.to_parquet(target, index=False)
-    return len(frame), sum(item is None for item in frame.get("vector", ()))
+    return len(frame), sum(item is None for item in frame["vector"]) if len(frame) else 0
