@@ -96,6 +96,8 @@ class Application:
             draft = Draft.create(self.store, self.case)
             try:
                 swap.refuse_without_exchange(draft)
+                if hidden:
+                    draft.journal.append("promised", reasons=list(hidden))
                 verdict = self._fill(draft)
                 shutil.rmtree(draft.folder / "scratch", ignore_errors=True)
                 kept = keep(draft, before)

@@ -111,6 +111,11 @@ class Journal:
         return made[-1].target if made else "original"
 
     @property
+    def promised(self) -> bool:
+        """True where it was promised for `apply` that nobody uses the store where that cannot be seen."""
+        return any(record["event"] == "promised" for record in self.records())
+
+    @property
     def released(self) -> bool:
         """True where the kept original was given up."""
         return any(record["event"] == "released" for record in self.records())

@@ -60,7 +60,7 @@ def finish(draft: Draft, transition: Transition, goal: Outcome, nobody_else: boo
     """An interrupted transition is at its end. One of which nothing was made is unmade: the store may be
     newer.
     """
-    refuse_users(draft.store, nobody_else=nobody_else)
+    refuse_users(draft.store, nobody_else=nobody_else or draft.journal.promised)
     reached: Outcome = goal if swap.progress_of(draft, transition) > 0 else "unmade"
     swap.drive(draft, transition, reached)
     return reached
@@ -70,7 +70,7 @@ def turn(draft: Draft, *, nobody_else: bool = False, discard_later_writes: bool 
     """The store goes from its present state to the other one. Raises Refused where it was written since."""
     present = draft.journal.state
     target: State = "original" if present == "repaired" else "repaired"
-    refuse_users(draft.store, nobody_else=nobody_else)
+    refuse_users(draft.store, nobody_else=nobody_else or draft.journal.promised)
     with exclusive_lock(draft.store / DATABASE):
         expected = _manifest(draft.case, present)
         now = seal(draft.store, reuse=expected)

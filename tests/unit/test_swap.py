@@ -528,6 +528,7 @@ def test_the_promise_that_nobody_else_uses_it(
         applied(case)
     answer = applied(case, nobody_else=True)
     assert answer["hidden"] == ["nfs may be used by others"]
+    assert undo(case)["as_before"] is True  # the promise counts for the whole repair
 
 
 # --- where names cannot be exchanged ------------------------------------------------------------------------
