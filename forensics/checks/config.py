@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forensics.absent import Absent
-from forensics.checks import config_settings
+from forensics.checks import config_settings, config_space
 from forensics.checks.places import in_table
 from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Remedy
@@ -24,7 +24,7 @@ from forensics.readers.migrations import (
 from forensics.readers.watermarks import purges
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Store
 
-__all__ = ["config_settings"]
+__all__ = ["config_settings", "config_space"]
 
 TYPES = {"METADATA": METADATA_TYPE, "VECTOR": VECTOR_TYPE}
 LEAVES = {

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from forensics.absent import Absent
 from forensics.checks.places import examples, in_table
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
 from forensics.readers.embeddings_queue import QueueRow
 from forensics.readers.layout import Header
-from forensics.readers.settings import DEFAULTS, SPACES, parse_json
+from forensics.readers.settings import SPACES, parse_json
 from forensics.records import Records
 from forensics.store import Collection, Store, VectorSegment
 
@@ -72,102 +70,6 @@ def _is_valid(key: str, value: Any) -> bool:
     if key == "hnsw:resize_factor":
         return isinstance(value, int | float)
     return key in KNOWN and isinstance(value, int)
-
-
-@check("CF807")
-def space_differs(collection: Collection) -> Iterator[Finding]:
-    """Places that record the space say different things, or the vectors were built with another one."""
-    if _problems(collection):
-        return  # the space in force is then not known (CF811)
-    spaces = _spaces(collection)
-    built = built_with(collection)
-    in_force = collection.settings.space
-    misbuilt = built is not None and (built == "cosine") != (in_force == "cosine")
-    if len(set(spaces.values())) <= 1 and not misbuilt:
-        return
-    yield finding(
-        "CF807",
-        collection,
-        count=len(spaces),
-        unit="places",
-        expected={"space": "cosine" if built == "cosine" else in_force},
-        found={"in_force": in_force, "places": spaces, "vectors_built_as": built},
-        where=tuple(in_table(_table_of(place), f"space = {space}") for place, space in spaces.items()),
-        means=_space_means(in_force, misbuilt=misbuilt),
-        remedy=Remedy(action="choose-the-space", safety="manual"),
-        confidence="certain" if misbuilt else "likely",
-    )
-
-
-def _space_means(in_force: str, *, misbuilt: bool) -> str:
-    if misbuilt:
-        return (
-            f"Distances are those of {in_force}, but the vectors were stored for another space: wrong ranks."
-        )
-    return f"Chroma uses {in_force}; somebody asked for another space and may misread the distances."
-
-
-def _table_of(place: str) -> str:
-    return f"collections.{place}" if place.endswith("_str") else place
-
-
-def _spaces(collection: Collection) -> dict[str, str]:
-    """place → space, without a configuration of bare defaults that 1.x itself takes no notice of."""
-    settings = collection.settings
-    legacy = "segment_metadata" in settings.spaces()
-    return {
-        place: space
-        for place, space in settings.spaces().items()
-        if not (
-            legacy and place == "config_json_str" and settings.source != place and space == DEFAULTS["space"]
-        )
-    }
-
-
-def built_with(collection: Collection) -> str | None:
-    """Says "cosine" where stored vectors are queued ones scaled to length 1, "not cosine" if as queued.
-
-    None where no applied queue row with a vector of another length than 1 is left to compare with.
-    """
-    records, vector = collection.records, collection.vector
-    if not isinstance(records, Records) or not isinstance(vector, VectorSegment):
-        return None
-    pairs = _pairs(collection, records, vector)
-    if pairs is None:
-        return None
-    raw, stored = pairs
-    norms = np.linalg.norm(raw, axis=1, keepdims=True)
-    telling = (np.abs(norms[:, 0] - 1) > 1e-3) & (norms[:, 0] > 0)
-    if not telling.any():
-        return None
-    raw, stored, norms = raw[telling], stored[telling], norms[telling]
-    if np.allclose(stored, raw / norms, atol=1e-5):
-        return "cosine"
-    return "not cosine" if np.array_equal(stored, raw) else None
-
-
-def _pairs(
-    collection: Collection, records: Records, vector: VectorSegment
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(k, dim) queued and stored vectors of the same ids, of the newest rows that were applied."""
-    sql = (
-        "SELECT id, max(seq_id) FROM embeddings_queue WHERE topic = ? AND seq_id <= ? AND vector IS NOT NULL"
-        " GROUP BY id ORDER BY 2 DESC LIMIT ?"
-    )
-    mark = collection.vector_watermark
-    found = collection.database.rows(sql, (collection.queue.topic, mark, SAMPLE))
-    geometry = vector.files.geometry
-    if isinstance(found, Absent) or not found or not isinstance(geometry, Header):
-        return None
-    applied = {row[0]: row[1] for row in found if row[0] not in collection.pending}
-    at = [index for index in np.flatnonzero(records.indexed).tolist() if records.rows.ids[index] in applied]
-    if not at or isinstance(vector.files.level0, Absent):
-        return None
-    seqs = np.array([applied[records.rows.ids[index]] for index in at], dtype=np.int64)
-    raw = collection.queue.vectors(seqs, geometry.dim)
-    stored = vector.files.vectors(records.elements[at])
-    whole = np.isfinite(raw).all(axis=1)
-    return (raw[whole], stored[whole]) if whole.any() else None
 
 
 def header_dimension(collection: Collection) -> int | None:
@@ -267,12 +169,12 @@ def config_unreadable(store: Store) -> Iterator[Finding]:
     """Configuration that is not JSON of a known shape: of the queue, or of a collection."""
     yield from _queue_config(store)
     for collection in store.collections:
-        problems = _problems(collection)
+        problems = config_problems(collection)
         if problems:
             yield _unreadable(collection, problems)
 
 
-def _problems(collection: Collection) -> dict[str, str]:
+def config_problems(collection: Collection) -> dict[str, str]:
     """column → why no release can read the configuration in it."""
     texts = {"config_json_str": collection.row.config_json_str, "schema_str": collection.row.schema_str}
     found = ((name, _shape_problem(name, text)) for name, text in texts.items())

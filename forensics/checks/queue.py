@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks import queue_rows, queue_watermarks
+from forensics.checks import queue_ahead, queue_rows, queue_watermarks
 from forensics.checks.database_full_text import missing_tables
 from forensics.checks.places import examples, in_table
 from forensics.checks.queue_marks import METADATA, VECTOR, believable_marks, floor, mark_place
@@ -21,7 +21,7 @@ from forensics.readers.watermarks import purges
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
 
-__all__ = ["queue_rows", "queue_watermarks"]
+__all__ = ["queue_ahead", "queue_rows", "queue_watermarks"]
 
 
 @check("CF201")
@@ -57,13 +57,14 @@ def replay_wedged(collection: Collection) -> Iterator[Finding]:
         return
     marks = believable_marks(collection)
     pending = collection.pending_rows
+    waiting = 0 if isinstance(pending, Absent) else len(pending)
     yield finding(
         "CF207",
         collection,
         count=len(ids),
         unit="records",
         expected="the label of every pending id is on a live element, or it has none",
-        found={"examples": examples(ids), "pending": len(pending or ()), "watermarks": marks},
+        found={"examples": examples(ids), "pending": waiting, "watermarks": marks},
         where=(in_table("embeddings_queue", f"rows of {len(ids)} ids above {collection.vector_watermark}"),),
         means="Every open replays the pending rows: 'Failed to apply logs to the hnsw segment writer'."
         " None of them is ever persisted.",

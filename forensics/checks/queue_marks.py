@@ -18,7 +18,7 @@ from forensics.readers.watermarks import (
     whole_numbers,
 )
 from forensics.records import Records
-from forensics.store import Collection
+from forensics.store import Collection, VectorSegment
 
 METADATA, VECTOR = "metadata", "vector"
 Expected = int | Mapping[str, int]
@@ -125,3 +125,14 @@ def mark_place(collection: Collection, scope: str) -> Place:
     """The row of `max_seq_id` of one segment."""
     segment = collection.metadata_segment_id if scope == METADATA else collection.vector_segment_id
     return Place(file="chroma.sqlite3", rows=f"max_seq_id: segment_id = {segment}")
+
+
+def purge_means(purged: int) -> str:
+    """The warning that comes before all else, where opening the store destroys something."""
+    if not purged:
+        return ""
+    return f" Do not open this store with Chroma: its first read purges the only copy of {purged} vectors."
+
+
+def is_uninitialised(collection: Collection) -> bool:
+    return not isinstance(collection.vector, VectorSegment) or collection.vector.is_uninitialised

@@ -11,18 +11,19 @@ from forensics.checks.queue_marks import (
     Poisoned,
     believable_marks,
     floor,
+    is_uninitialised,
     mark_place,
     poisoned_marks,
+    purge_means,
     purged_at_open,
-    stored_marks,
 )
 from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import effects
-from forensics.readers.watermarks import newest_record, purges, reach, records_above
+from forensics.readers.watermarks import purges, reach, records_above
 from forensics.records import Records
-from forensics.store import Collection, VectorSegment
+from forensics.store import Collection
 
 
 @check("CF202")
@@ -90,7 +91,7 @@ def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
         expected={scope: mark.expected for scope, mark in marks.items()},
         found={**{scope: mark.stored for scope, mark in marks.items()}, "opening_destroys": purged},
         where=tuple(mark_place(collection, scope) for scope in marks),
-        means=_poison_means(marks) + _purge_means(purged),
+        means=_poison_means(marks) + purge_means(purged),
         remedy=Remedy(action="restore-watermark", safety="safe"),
         confidence="certain" if decoded else "likely",
         causes=(_poison_cause(marks, decoded),),
@@ -105,13 +106,6 @@ def _poison_means(marks: dict[str, Poisoned]) -> str:
             "Every write is taken for applied already: it returns without an error and is never seen again."
         )
     return "New writes reach the index but not SQLite: records without document and metadata."
-
-
-def _purge_means(purged: int) -> str:
-    """The warning that comes before all else, where opening the store destroys something."""
-    if not purged:
-        return ""
-    return f" Do not open this store with Chroma: its first read purges the only copy of {purged} vectors."
 
 
 def _poison_cause(marks: dict[str, Poisoned], decoded: bool) -> Cause:
@@ -129,91 +123,11 @@ def _poison_cause(marks: dict[str, Poisoned], decoded: bool) -> Cause:
     )
 
 
-@check("CF204", needs=("records",))
-def watermark_ahead(collection: Collection) -> Iterator[Finding]:
-    """The newest rows of the queue are at or below a watermark and were never applied to its segment."""
-    skipped = {scope: rows for scope in stored_marks(collection) if (rows := _passed_over(collection, scope))}
-    marks = believable_marks(collection)
-    if not skipped:
-        return
-    ids = sorted({name for rows in skipped.values() for name in rows})
-    purged = purged_at_open(collection)
-    yield finding(
-        "CF204",
-        collection,
-        count=len(ids),
-        unit="records",
-        expected={scope: min(rows.values()) - 1 for scope, rows in skipped.items()},
-        found={**{scope: marks[scope] for scope in skipped}, "opening_destroys": purged},
-        where=tuple(mark_place(collection, scope) for scope in skipped),
-        means=f"{len(ids)} acknowledged writes are in the queue and were passed over: they are never "
-        f"applied, and the next purge deletes them.{_purge_means(purged)}",
-        remedy=Remedy(action="restore-watermark", safety="safe"),
-        lists={"ids": ids},
-    )
-
-
-def _passed_over(collection: Collection, scope: str) -> dict[str, int]:
-    """id → seq_id of rows up to the watermark, newer than all that was applied, whose id is not there."""
-    mark = believable_marks(collection).get(scope)
-    rows, records = collection.rows, collection.records
-    if mark is None or isinstance(rows, Absent) or isinstance(records, Absent):
-        return {}
-    vector = scope == VECTOR
-    if vector and (_is_uninitialised(collection) or not records.missing.any()):
-        return {}
-    lacking = set(records.ids(records.missing)) if vector else None
-    found = _brought(collection, mark, lacking, vector)
-    if not vector and found:
-        known = set(rows.ids)
-        found = {name: seq for name, seq in found.items() if name not in known}
-    return found if found and min(found.values()) > _applied(collection, found, vector) else {}
-
-
-def _is_uninitialised(collection: Collection) -> bool:
-    return not isinstance(collection.vector, VectorSegment) or collection.vector.is_uninitialised
-
-
-def _brought(collection: Collection, mark: int, only: set[str] | None, vector: bool) -> dict[str, int]:
-    """id → seq_id of its last row up to the mark, where that row makes it (with a vector, if asked)."""
-    sql = (
-        "SELECT id, operation, seq_id, vector IS NOT NULL FROM embeddings_queue"
-        " WHERE topic = ? AND seq_id <= ? ORDER BY seq_id"
-    )
-    found = collection.database.rows(sql, (collection.queue.topic, mark))
-    if isinstance(found, Absent):
-        return {}
-    last = {row[0]: row for row in found if only is None or row[0] in only}
-    kinds = (0, 2)  # an add or an upsert makes its id; an update alone proves nothing
-    return {name: row[2] for name, row in last.items() if row[1] in kinds and (row[3] or not vector)}
-
-
-def _applied(collection: Collection, lacking: dict[str, int], vector: bool) -> int:
-    """The highest seq_id that was surely applied to the segment."""
-    segment = collection.metadata_segment_id or ""
-    if not vector:
-        return newest_record(collection.database, segment)
-    newest = records_above(collection.database, segment, min(lacking.values()))
-    mapped = id_map_of(collection).id_to_label
-    if isinstance(newest, Absent):
-        return 0
-    made = _made_by_add(collection, min(lacking.values()))
-    return max((seq for name, seq in made.items() if name in mapped and name not in lacking), default=0)
-
-
-def _made_by_add(collection: Collection, above: int) -> dict[str, int]:
-    """id → seq_id of the `add` rows above a number: what they name was not there before."""
-    sql = "SELECT id, seq_id FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND operation = 0"
-    mark = believable_marks(collection).get(VECTOR, 0)
-    found = collection.database.rows(sql + " AND seq_id <= ?", (collection.queue.topic, above, mark))
-    return {} if isinstance(found, Absent) else dict(found)  # pyright: ignore[reportArgumentType]
-
-
 @check("CF205", needs=("rows",))
 def watermark_stale(collection: Collection) -> Iterator[Finding]:
     """The index is gone, its watermark is not, and purging is on: the next open deletes what it replays."""
     row, low = collection.vector_watermark_row, floor(collection)
-    if not _is_uninitialised(collection) or not isinstance(row, SeqId) or low is None:
+    if not is_uninitialised(collection) or not isinstance(row, SeqId) or low is None:
         return
     if purges(collection.database) is not True:
         return
@@ -298,7 +212,7 @@ def _rows_up_to(collection: Collection, mark: int) -> int:
 def purged_unapplied(collection: Collection) -> Iterator[Finding]:
     """Records changed after the vector watermark that neither the queue nor the index has."""
     records = collection.records
-    if not isinstance(records, Records) or _is_uninitialised(collection) or not records.missing.any():
+    if not isinstance(records, Records) or is_uninitialised(collection) or not records.missing.any():
         return
     mark = collection.vector_watermark
     newer = records_above(collection.database, collection.metadata_segment_id or "", mark)
