@@ -168,7 +168,7 @@ def tombstones(collection: Collection) -> Iterator[Finding]:
         means="Deleted elements stay in the index and are walked through by every search; their vectors "
         "are still "
         "on the disk.",
-        remedy=Remedy(action="rebuild-segment", safety="safe"),
+        remedy=Remedy(action="compact-segment", safety="safe"),
         severity=None if many else "note",
         lists={"elements": np.flatnonzero(deleted)},
     )

@@ -49,7 +49,7 @@ def id_map_not_bijective(collection: Collection) -> Iterator[Finding]:
         where=(in_segment(collection, ID_MAP_FILE),),
         means="A search that meets one of these labels fails as a whole, or names the wrong record.",
         remedy=Remedy(
-            action="rebuild-id-map",
+            action="mend-id-map",
             safety="lossy" if shared else "safe",
             loses=max(0, len(shared) - len(set(map(id_map.id_to_label.get, shared)))),
         ),
@@ -96,7 +96,7 @@ def label_counter_behind(collection: Collection) -> Iterator[Finding]:
         where=(in_segment(collection, ID_MAP_FILE),),
         means=f"The next {endangered} new records get labels that others have: their vectors are overwritten "
         "without an error.",
-        remedy=Remedy(action="raise-label-counter", safety="safe"),
+        remedy=Remedy(action="mend-id-map", safety="safe"),
         lists={"labels": np.sort(id_map.labels()[id_map.labels() > total])},
     )
 
@@ -215,7 +215,7 @@ def label_duplicated(collection: Collection) -> Iterator[Finding]:
         means="Of two vectors under one label the engine uses the one that it read last; which of them "
         "belongs "
         "to the record cannot be seen.",
-        remedy=Remedy(action="drop-duplicated-elements", safety="lossy", loses=int(doubled.size)),
+        remedy=Remedy(action="retire-elements", safety="lossy", loses=int(doubled.size)),
         lists={"labels": doubled, "elements": elements},
     )
 
@@ -269,7 +269,7 @@ def element_without_identity(collection: Collection) -> Iterator[Finding]:
         where=(_element(collection, int(nameless[0])),),
         means="Nothing is lost with these elements, but a search can meet them, and the next write can "
         "crash.",
-        remedy=Remedy(action="drop-nameless-elements", safety="safe"),
+        remedy=Remedy(action="drop-phantom-elements", safety="safe"),
         causes=_left_by_a_cut(collection, nameless),
         lists={"elements": nameless, "labels": labels[nameless]},
     )

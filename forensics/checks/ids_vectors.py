@@ -71,7 +71,7 @@ def vector_differs_from_queue(collection: Collection) -> Iterator[Finding]:
         found={"compared": int(rows.size), "ids": examples(ids), "elements": examples(elements[differs])},
         where=(in_segment(collection, LEVEL0_FILE, rows=f"elements {examples(elements[differs])}"),),
         means="Searches use an older vector than the one that was last written for these records.",
-        remedy=Remedy(action="restore-vectors-from-queue", safety="safe"),
+        remedy=Remedy(action="replace-vectors", safety="safe"),
         causes=_causes(collection),
         lists={"ids": ids, "elements": elements[differs]},
     )

@@ -235,6 +235,6 @@ def vector_not_normalised(collection: Collection) -> Iterator[Finding]:
                 "Cosine distances are computed as if every vector had length 1: these records rank too "
                 "high or too low."
             ),
-            remedy=Remedy(action="normalise-vectors", safety="safe"),
+            remedy=Remedy(action="replace-vectors", safety="safe"),
             lists=_lists(collection, odd),
         )

@@ -13,7 +13,6 @@ from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.id_map import BadIdMap
 from forensics.readers.layout import (
     BINARY_FILES,
-    HEADER_FILE,
     LENGTH_FILE,
     LEVEL0_FILE,
     LINKS_FILE,
@@ -21,13 +20,6 @@ from forensics.readers.layout import (
 )
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
-
-_MISSING_FILE = {
-    HEADER_FILE: ("rebuild-header", "safe"),
-    LINKS_FILE: ("rewrite-link-lists", "safe"),
-    LENGTH_FILE: ("rebuild-lengths", "safe"),
-    LEVEL0_FILE: ("rebuild-segment", "lossy"),
-}
 
 
 @check("CF301", needs=("segment", "rows"))
@@ -117,9 +109,6 @@ def segment_file_missing(collection: Collection) -> Iterator[Finding]:
     gone = [name for name in BINARY_FILES if not present(segment.facts[name])]
     if not gone or not has_index(segment):
         return
-    worst = max(gone, key=list(_MISSING_FILE).index)
-    action, safety = _MISSING_FILE[worst]
-    loses = _lost_with_level0(collection) if LEVEL0_FILE in gone else 0
     yield finding(
         "CF302",
         collection,
@@ -129,8 +118,22 @@ def segment_file_missing(collection: Collection) -> Iterator[Finding]:
         found={"missing": gone, "present": [name for name in SEGMENT_FILES if present(segment.facts[name])]},
         where=tuple(in_segment(collection, name) for name in gone),
         means=f"Without {', '.join(gone)} the engine cannot load the index: every call fails.",
-        remedy=Remedy(action=action, safety=safety, loses=loses),  # pyright: ignore[reportArgumentType]
+        remedy=_for_missing(collection, gone),
     )
+
+
+def _for_missing(collection: Collection, gone: list[str]) -> Remedy:
+    """The remedy for the worst of the missing files; without length.bin a cosine index loses its norms."""
+    if LEVEL0_FILE in gone:
+        return Remedy(action="rebuild-segment", safety="lossy", loses=_lost_with_level0(collection))
+    if LENGTH_FILE in gone:
+        header = segment_of(collection).files.header
+        elements = 0 if isinstance(header, Absent) else header.cur_element_count
+        lossy = collection.settings.space == "cosine"
+        return Remedy(
+            action="restore-lengths", safety="lossy" if lossy else "safe", loses=elements if lossy else 0
+        )
+    return Remedy(action="rewrite-link-lists" if LINKS_FILE in gone else "rebuild-header", safety="safe")
 
 
 def _lost_with_level0(collection: Collection) -> int:

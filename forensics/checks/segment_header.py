@@ -159,5 +159,5 @@ def counter_runaway(collection: Collection) -> Iterator[Finding]:
         where=(in_segment(collection, ID_MAP_FILE),),
         means="Some releases reserve room for as many elements as this counter says, so loading the index "
         "asks for memory that it does not need.",
-        remedy=Remedy(action="reset-counter", safety="safe"),
+        remedy=Remedy(action="mend-id-map", safety="safe"),
     )

@@ -89,7 +89,7 @@ def lengths_truncated(collection: Collection) -> Iterator[Finding]:
         if cosine
         else "Nothing: without cosine this file holds no information.",
         remedy=Remedy(
-            action="rebuild-lengths", safety="lossy" if cosine else "safe", loses=lost if cosine else 0
+            action="restore-lengths", safety="lossy" if cosine else "safe", loses=lost if cosine else 0
         ),
     )
 
@@ -219,7 +219,7 @@ def norm_invalid(collection: Collection) -> Iterator[Finding]:
         means=(
             "Search is as before, but the vectors that are handed out for these records are wrong in length."
         ),
-        remedy=Remedy(action="rebuild-lengths", safety="lossy", loses=int(bad.size)),
+        remedy=Remedy(action="restore-lengths", safety="lossy", loses=int(bad.size)),
         lists={"elements": bad},
     )
 
