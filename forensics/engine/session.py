@@ -15,8 +15,17 @@ import sys
 import time
 from typing import Any
 
-# chromadb imports jsonschema, and that a grammar of web addresses: seconds, for what nothing here needs.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+# chromadb imports jsonschema and httpx, and those, where they are installed, add-ons that halve the speed of a start
+# and that nothing here needs. Both do without them; None makes Python report them as absent.
+for _addon in (
+    "rfc3987_syntax",
+    "rfc3986_validator",
+    "uri_template",
+    "isoduration",
+    "webcolors",
+    "httpx._main",
+):
+    sys.modules.setdefault(_addon, None)  # type: ignore[arg-type]
 
 import chromadb  # noqa: E402
 import numpy as np  # noqa: E402
