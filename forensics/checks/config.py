@@ -110,7 +110,7 @@ def _hash_problem(directory: str, version: int, digest: str, sql: str) -> dict[s
 def migration_missing(store: Store) -> Iterator[Finding]:
     """A gap in the numbers of a folder, or the last one gone although its effect is there."""
     database = _database(store)
-    gaps = _gaps(database)
+    gaps = migration_gaps(database)
     if not gaps:
         return
     names = [f"{directory} {version}" for directory, version in gaps]
@@ -127,7 +127,7 @@ def migration_missing(store: Store) -> Iterator[Finding]:
     )
 
 
-def _gaps(database: Database) -> list[tuple[str, int]]:
+def migration_gaps(database: Database) -> list[tuple[str, int]]:
     """(dir, version) that should be there: below a higher one of its folder, or visibly applied."""
     have = set(_keys(database))
     highest = {directory: max(v for d, v in have if d == directory) for directory, _ in have}

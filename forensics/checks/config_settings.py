@@ -47,7 +47,7 @@ def hnsw_parameter_invalid(collection: Collection) -> Iterator[Finding]:
         f"{table}.{key}": value
         for table, owner in tables.items()
         for key, value in collection.database.metadata_of(table, f"{table.split('_')[0]}_id", owner).items()
-        if str(key).startswith("hnsw:") and not _is_valid(str(key), value)
+        if str(key).startswith("hnsw:") and not is_valid_setting(str(key), value)
     }
     if not wrong:
         return
@@ -64,7 +64,7 @@ def hnsw_parameter_invalid(collection: Collection) -> Iterator[Finding]:
     )
 
 
-def _is_valid(key: str, value: Any) -> bool:
+def is_valid_setting(key: str, value: Any) -> bool:
     if key == "hnsw:space":
         return value in SPACES
     if key == "hnsw:resize_factor":

@@ -24,7 +24,7 @@ from forensics.store import Collection
 @check("CF204", needs=("records",))
 def watermark_ahead(collection: Collection) -> Iterator[Finding]:
     """The newest rows of the queue are at or below a watermark and were never applied to its segment."""
-    skipped = {scope: rows for scope in stored_marks(collection) if (rows := _passed_over(collection, scope))}
+    skipped = {scope: rows for scope in stored_marks(collection) if (rows := passed_over(collection, scope))}
     marks = believable_marks(collection)
     if not skipped:
         return
@@ -45,7 +45,7 @@ def watermark_ahead(collection: Collection) -> Iterator[Finding]:
     )
 
 
-def _passed_over(collection: Collection, scope: str) -> dict[str, int]:
+def passed_over(collection: Collection, scope: str) -> dict[str, int]:
     """id → seq_id of rows up to the watermark, newer than all that was applied, whose id is not there."""
     mark = believable_marks(collection).get(scope)
     rows, records = collection.rows, collection.records
