@@ -73,10 +73,27 @@ def diagnose(
     with _opened(store) as opened:
         if collection is not None:
             opened.collection(collection)
-        found = diagnose_store(opened, wanted, progress)
+        with _control(deep):
+            found = diagnose_store(opened, wanted, progress)
         if case is not None:
             _keep_diagnosis(_case(case, opened.path), opened, found)
     return found
+
+
+@contextmanager
+def _control(deep: bool) -> Generator[None]:
+    """A deep diagnosis may build a fresh graph (in a child) to judge what the stored one does not reach."""
+    if not deep:
+        yield
+        return
+    from forensics.engine.control import fresh_share
+    from forensics.graph import CONTROL
+
+    token = CONTROL.set(fresh_share)
+    try:
+        yield
+    finally:
+        CONTROL.reset(token)
 
 
 def _no_sources(source: Sequence[str | PathLike[str]]) -> None:

@@ -148,3 +148,15 @@ def test_all_links_gone_is_one_finding(sample: Sample) -> None:
     found = diagnosed(store)
     assert found.codes(notes=False) == ("CF609",)
     assert "CF606" in named(found, "CF609").follows
+
+
+def test_a_fresh_graph_of_the_same_vectors_is_the_measure(sample: Sample) -> None:
+    """Only a deep diagnosis builds one; a sound graph of the same vectors reaches everything."""
+    import forensics as fx
+
+    store = sample("1.5.9/healthy")
+    hide(store, 24)
+    finding = named(fx.diagnose(store, deep=True), "CF606")
+    assert finding.expected["basis"] == "control graph"
+    assert finding.found["control_share"] == 0
+    assert finding.severity == "warning"

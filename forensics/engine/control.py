@@ -1,0 +1,48 @@
+"""A fresh graph of a sample of a segment's vectors: the measure of what the stored graph should reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from forensics.absent import Absent, NotAvailable
+from forensics.engine import native_build
+from forensics.errors import ForensicsError
+from forensics.graph import measure
+from forensics.readers.hnsw import HnswFiles
+
+SAMPLE = 20_000
+"""Vectors of the control; the share that a graph leaves unreached grows slowly with their number."""
+
+
+def fresh_share(files: HnswFiles, space: str) -> float | Absent:
+    """The share of a seeded sample of the live vectors that a fresh graph of them does not reach.
+
+    Built in a child with the segment's own M and ef_construction, on one thread, in a folder that is gone
+    afterwards. Absent where chroma-hnswlib is not installed or does not build it.
+    """
+    header, summary = files.geometry, files.summary
+    if isinstance(header, Absent) or isinstance(summary, Absent):
+        return NotAvailable("level 0 cannot be read")
+    chosen = _sample(np.flatnonzero(summary.live & (summary.labels >= 1)))
+    vectors = files.vectors(chosen)
+    vectors = vectors[np.isfinite(vectors).all(axis=1)]
+    with TemporaryDirectory(prefix="forensics-control-") as folder:
+        directory = Path(folder) / "control"
+        labels = np.arange(1, len(vectors) + 1)
+        try:
+            native_build(
+                directory, space, vectors, labels, M=header.M, ef_construction=header.ef_construction
+            )
+        except ForensicsError as error:
+            return NotAvailable(f"no control graph: {error}")
+        graph = measure(HnswFiles(directory))
+    return graph if isinstance(graph, Absent) else float((~graph.reached).mean())
+
+
+def _sample(elements: np.ndarray) -> np.ndarray:
+    if len(elements) <= SAMPLE:
+        return elements
+    return np.sort(np.random.default_rng(0).choice(elements, SAMPLE, replace=False))
