@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.case import Case
 from forensics.copying import copy_target, place, verified_copy
@@ -173,7 +173,7 @@ def _run_action(action: Action, context: DraftContext) -> Mapping[str, Json] | N
     return run_action(action, context)
 
 
-def _verify_draft(case: Case, plan: Plan, draft: Draft, **options: object) -> Verdict:
+def _verify_draft(case: Case, plan: Plan, draft: Draft, **options: Any) -> Verdict:
     from forensics.verify import verify_draft
 
     return verify_draft(case, plan, draft, **options)
