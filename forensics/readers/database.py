@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -213,13 +214,15 @@ class Database:
         """All ids of a METADATA segment with their rowids, in rowid order."""
         if "embeddings" not in self.tables:
             return NotAvailable("table embeddings does not exist")
-        found = self.rows(
-            "SELECT id, embedding_id FROM embeddings WHERE segment_id = ? ORDER BY id", (segment,)
-        )
+        found = self.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))
         if isinstance(found, Absent):
             return found
-        rowids = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
-        return MetadataRows([row[1] for row in found], rowids)
+        rowids = np.fromiter(map(itemgetter(0), found), dtype=np.int64, count=len(found))
+        ids = list(map(itemgetter(1), found))
+        if np.all(rowids[1:] > rowids[:-1]):
+            return MetadataRows(ids, rowids)
+        order = np.argsort(rowids)  # cheaper than SQLite's own sort of what its covering index gives
+        return MetadataRows([ids[at] for at in order.tolist()], rowids[order])
 
     def seq_ids(self, segment: str) -> np.ndarray | Absent:
         """(n,) int64 `embeddings.seq_id` in rowid order, decoded by the type of each cell; -1 = undecodable."""

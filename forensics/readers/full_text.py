@@ -101,7 +101,7 @@ def differences(database: Database) -> Differences | Absent:
         return NotAvailable(f"table {content} does not exist")
     joined = (
         f"SELECT m.id FROM embedding_metadata m LEFT JOIN {content} c ON c.id = m.id"
-        f" WHERE m.key = '{DOCUMENT}' AND"
+        f" WHERE m.key = '{DOCUMENT}' AND typeof(m.id) = 'integer' AND"
     )
     alone = (
         f"SELECT c.id FROM {content} c WHERE NOT EXISTS"

@@ -142,9 +142,7 @@ def _shape_problem(state: object) -> str | None:
             return f"{name} is {'absent' if part is None else 'a ' + type(part).__name__}"
         if set(map(type, part)) - {key} or set(map(type, part.values())) - {value}:
             return f"{name} does not map {key.__name__} to {value.__name__}"
-    if not all(0 <= label < 2**63 for label in state["label_to_id"]) or not _in_range(
-        state["id_to_label"].values()
-    ):
+    if not _in_range(state["label_to_id"]) or not _in_range(state["id_to_label"].values()):
         return "a label is negative or above 2^63"
     return None
 

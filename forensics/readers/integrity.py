@@ -31,6 +31,19 @@ class Verdict:
     text: str
 
 
+NEEDED = TABLES - {"acquire_write", "embedding_metadata_array", "embeddings_queue_config", "maintenance_log"}
+SINCE_TENANTS = frozenset({"databases", "tenants"})
+"""What every release makes; these two since 0.4.15."""
+
+
+def missing_tables(database: Database) -> dict[str, str]:
+    """table → why it should be there; empty in health."""
+    rows = database.migrations
+    new = not isinstance(rows, Absent) and any((row.dir, row.version) == ("sysdb", 4) for row in rows)
+    wanted = NEEDED if new else NEEDED - SINCE_TENANTS
+    return dict.fromkeys(sorted(wanted - database.tables), "the table does not exist")
+
+
 def record_tables(database: Database) -> list[str]:
     """Those of Chroma's tables that this schema has."""
     return sorted(database.tables & TABLES)

@@ -6,6 +6,7 @@ stops at the first length that cannot be, and never reads further than the legal
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,8 +90,7 @@ def _walk_block(
     nonzero = np.flatnonzero(block).tolist()
     here, index, size = 0, 0, len(block)
     while here < size and element < count:
-        while index < len(nonzero) and nonzero[index] < here:
-            index += 1
+        index = bisect_left(nonzero, here, index)
         stop = nonzero[index] if index < len(nonzero) else size
         skipped = min(stop - here, count - element)
         element += skipped

@@ -96,6 +96,15 @@ def newer_than_known(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted(key for key in keys if key[1] > highest.get(key[0], 0))
 
 
+def keys_of(migrations: Iterable[Migration]) -> list[tuple[str, int]]:
+    """(dir, version) of each row that names a folder and a number."""
+    return [(row.dir, row.version) for row in migrations if _is_named(row)]
+
+
+def _is_named(row: Migration) -> bool:
+    return isinstance(row.dir, str) and isinstance(row.version, int)  # pyright: ignore[reportUnnecessaryIsInstance] - a cell may hold anything
+
+
 def written_by(migrations: tuple[Migration, ...] | Absent) -> str:
     """The releases whose set of migrations this is, by the newest one present.
 
@@ -103,7 +112,7 @@ def written_by(migrations: tuple[Migration, ...] | Absent) -> str:
     """
     if isinstance(migrations, Absent):
         return UNKNOWN
-    keys = [(row.dir, row.version) for row in migrations]
+    keys = keys_of(migrations)
     if newer_than_known(keys):
         return f"later than {LAST_KNOWN}"
     span = span_of(keys)
