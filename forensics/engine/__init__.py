@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from forensics.engine.child import run_child, work_folder
-from forensics.engine.validate import validate
+from forensics.engine.loading import validate
 from forensics.errors import CannotComplete, MissingPackage, Refused
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
