@@ -20,6 +20,7 @@ from urllib.parse import quote
 import numpy as np
 
 from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Unreadable
+from forensics.readers.bulk import collector_paused
 
 DATABASE = "chroma.sqlite3"
 SIDE_FILES = ("-journal", "-wal", "-shm")
@@ -214,6 +215,10 @@ class Database:
         """All ids of a METADATA segment with their rowids, in rowid order."""
         if "embeddings" not in self.tables:
             return NotAvailable("table embeddings does not exist")
+        with collector_paused():
+            return self._metadata_rows(segment)
+
+    def _metadata_rows(self, segment: str) -> MetadataRows | Absent:
         found = self.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))
         if isinstance(found, Absent):
             return found

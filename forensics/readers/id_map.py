@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forensics.absent import Absent, NotApplicable
+from forensics.readers.bulk import collector_paused
 from forensics.readers.pickle_scan import Scan, scan
 
 CLASS = ("chromadb.segment.impl.vector.local_persistent_hnsw", "PersistentData")
@@ -72,7 +73,8 @@ def read_id_map(path: Path) -> IdMap | BadIdMap:
     verdict = scan(view)
     if verdict.kind != "ok":
         return BadIdMap(_reason(path, verdict), verdict.kind, verdict.end)  # pyright: ignore[reportArgumentType]
-    return _load(view, path)
+    with collector_paused():
+        return _load(view, path)
 
 
 def _map(path: Path) -> mmap.mmap | BadIdMap:
