@@ -191,6 +191,15 @@ def _after_each(transition: Transition) -> Iterator[Places]:
         yield dict(places)
 
 
+def refuse_incomplete(draft: Draft, made: Transition) -> None:
+    """Raises Refused where what a finished transition left in the draft is not there any more."""
+    *_, final = _after_each(made)
+    now = places_of(draft, made.steps)
+    gone = [place for place in final if place.startswith("draft:") and now[place] != final[place]]
+    if gone:
+        raise Refused(f"The kept half of the store is not complete: {gone[0][6:]} was changed or deleted.")
+
+
 def _worth_making(steps: Sequence[Step], places: Places) -> Iterator[Step]:
     """The steps without those that would trade nothing for nothing."""
     now = dict(places)

@@ -31,6 +31,8 @@ def undo(case: Case, *, discard_later_writes: bool = False, nobody_else: bool = 
     """
     with case.lock(), room("the repair was undone"):
         draft = Draft.open(case)
+        if draft.journal.released:
+            raise Refused(f"The kept half of {case.store} was released; `release` again clears what is left.")
         last = draft.journal.last
         if draft.is_disposable:
             return _nothing_applied(case, draft)
@@ -116,6 +118,7 @@ def _back(draft: Draft, changes: Sequence[Change]) -> tuple[Step, ...]:
     The same step first and last closes and opens the store; the database itself is not exchanged then.
     """
     made = [transition for transition in draft.journal.transitions() if transition.outcome == "made"]
+    swap.refuse_incomplete(draft, made[-1])
     base = tuple(reversed(made[-1].steps))
     paths = sorted({change.path for change in changes})
     exchanged = {store for store, _ in base if store != DATABASE or base[0] != base[-1]}

@@ -813,3 +813,27 @@ def test_the_case_has_the_journal(store: Path, folder: Path) -> None:
     applied(case)
     Draft.open(case).journal.path.unlink()
     assert undo(case)["as_before"] is True
+
+
+def test_a_release_that_was_killed_can_be_finished_and_not_undone(store: Path, folder: Path) -> None:
+    case = planned(store, folder, "change-database", "change-file")
+    applied(case)
+    draft, after = Draft.open(case), seal(store)
+    draft.journal.append("released", state="repaired")
+    (draft.folder / "database" / "chroma.sqlite3").unlink()
+    with pytest.raises(Refused, match="was released"):
+        undo(case)
+    with pytest.raises(Refused, match="was released"):
+        applied(case, resume=True)
+    assert release(case)["released"] is True
+    assert compare(after, seal(store)) == ()
+
+
+def test_an_original_that_somebody_deleted_is_missed_before_anything_moves(store: Path, folder: Path) -> None:
+    case = planned(store, folder, "change-database", "change-file")
+    applied(case)
+    after = seal(store)
+    (Draft.open(case).folder / "entries" / segment_of(store) / "length.bin").unlink()
+    with pytest.raises(Refused, match=r"not complete: .*length\.bin"):
+        undo(case)
+    assert compare(after, seal(store)) == ()
