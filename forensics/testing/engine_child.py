@@ -14,6 +14,11 @@ from typing import Any
 
 from forensics.testing.embedder import embed
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 Json = dict[str, Any]
 
 
@@ -128,6 +133,8 @@ def _vectors(answer: Any) -> Json:
 
 def main(store: str) -> None:
     """Answers requests until standard input ends."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is a result here, not a file on the disk
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not end up between the answers
     child = Child(store)

@@ -1,9 +1,9 @@
 """What the engine does with a sample: calls in a child on a throw-away copy, compared with what was recorded.
 
 A symptom is a list of cases `{"says", "calls": [{"call", …arguments}], "expect": {…}}`. Each case gets its
-own restored copy and its own process. What is expected concerns the last call; those before it must succeed,
-unless they say `"may_fail": true`. In the arguments, `"documents": "all"` stands for every document that the
-user believes stored, and `"fresh": n` for n new records.
+own restored copy and its own process, unless it `"continues"` the one before. What is expected concerns the
+last call; those before it must succeed, unless they say `"may_fail": true`. In the arguments,
+`"documents": "all"` stands for every document that the user believes stored, and `"fresh": n` for n new records.
 
 Expectations: `value` (equal), `length`, `error` (part of the message), `dies` (a signal's name, or true for
 any death), `hangs`, `any_of` (a list of these), `vectors_true` (how many vectors are the user's),
@@ -26,7 +26,7 @@ from forensics.testing.builder import Engine, EngineDied, EngineHung, EngineRais
 from forensics.testing.texts import fresh
 
 Json = dict[str, Any]
-TIMEOUT = 30.0
+TIMEOUT = 100.0
 EXPECTATIONS = (
     "any_of",
     "value",
@@ -47,6 +47,11 @@ def case(says: str, call: str, *, collection: str = "terms", **details: Any) -> 
     return {"says": says, "calls": [{"call": call, "collection": collection, **details}], "expect": expect}
 
 
+def together(first: Json, *others: Json) -> list[Json]:
+    """Cases that share one copy and one process, in this order."""
+    return [first, *({**case, "continues": True} for case in others)]
+
+
 def works(collection: str, count: int, *, finds_itself: bool = True) -> list[Json]:
     """The cases of a collection that is whole: every call answers, with the user's own vectors."""
     at = {"collection": collection}
@@ -58,30 +63,43 @@ def works(collection: str, count: int, *, finds_itself: bool = True) -> list[Jso
     if finds_itself:
         says = "every document finds its record"
         cases.append(case(says, "query", documents="all", k=3, finds_itself=count, **at))
-    return cases
+    return together(*cases)
 
 
 def failures(name: str, python: Path | str) -> list[str]:
     """One line for each case of the sample's symptom that the engine does not show; empty when all hold."""
     truth = samples.truth(name)
     found: list[str] = []
-    for case in samples.manifest(name)["symptom"]:
+    for group in _groups(samples.manifest(name)["symptom"]):
         store = samples.restore(name)
         try:
-            found += [f"{name}: {case['says']}: {what}" for what in _failures(case, store, truth, python)]
+            with Engine(store, python) as engine:
+                for case in group:
+                    wrong = _failures(case, store, truth, engine)
+                    found += [f"{name}: {case['says']}: {what}" for what in wrong]
         finally:
             shutil.rmtree(store.parent)
     return found
 
 
-def _failures(case: Json, store: Path, truth: dict[str, CollectionTruth], python: Path | str) -> list[str]:
+def _groups(cases: list[Json]) -> list[list[Json]]:
+    """Cases that share a copy and a process."""
+    groups: list[list[Json]] = []
+    for case in cases:
+        if case.get("continues"):
+            groups[-1].append(case)
+        else:
+            groups.append([case])
+    return groups
+
+
+def _failures(case: Json, store: Path, truth: dict[str, CollectionTruth], engine: Engine) -> list[str]:
     *before, last = case["calls"]
-    with Engine(store, python) as engine:
-        for call in before:
-            outcome = _outcome(engine, call, truth)
-            if "value" not in outcome and not call.get("may_fail"):
-                return [f"{call['call']} gave {outcome}"]
-        outcome = _outcome(engine, last, truth)
+    for call in before:
+        outcome = _outcome(engine, call, truth)
+        if "value" not in outcome and not call.get("may_fail"):
+            return [f"{call['call']} gave {outcome}"]
+    outcome = _outcome(engine, last, truth)
     outcome |= {"elements": elements(store), "sizes": _sizes(store)}
     wrong = [key for key, value in case["expect"].items() if not _holds(key, value, outcome, last, truth)]
     return [f"expected {key} {case['expect'][key]!r}, but {_short(outcome)}" for key in wrong]
@@ -112,7 +130,11 @@ def _holds(key: str, expected: Any, outcome: Json, call: Json, truth: dict[str, 
         case "value" | "hangs" | "elements":
             return outcome.get(key) == expected
         case "any_of":
-            return any(_holds(*choice, outcome, call, truth) for each in expected for choice in each.items())
+            return any(
+                _holds(name, wanted, outcome, call, truth)
+                for each in expected
+                for name, wanted in each.items()
+            )
         case "at_least":
             return all(outcome["sizes"][name] >= size for name, size in expected.items())
         case "length":
@@ -137,8 +159,9 @@ def _true(answer: Json, truth: CollectionTruth) -> int:
     if not pairs.keys() <= rows.keys() | set(truth.in_doubt):
         return -1
     known = [id for id in pairs if id in rows]
-    given = np.array([pairs[id] for id in known], dtype=np.float32).reshape(len(known), -1)
-    expected = truth.vectors[[rows[id] for id in known]].reshape(given.shape)
+    shape = len(known), truth.vectors.shape[1]
+    given = np.array([pairs[id] for id in known], dtype=np.float32).reshape(shape)
+    expected = truth.vectors[np.array([rows[id] for id in known], dtype=np.int64)]
     return int(np.isclose(given, expected, rtol=3e-7, atol=3e-7).all(axis=1).sum())
 
 

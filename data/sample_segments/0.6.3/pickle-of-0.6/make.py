@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 sample = Sample(__file__, "Id map in the attribute form; 40 ids in the middle are missing after two writers.")
@@ -30,10 +30,10 @@ with sample.builder() as a:
     a.add("terms", texts[240:], step=10)
 
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("peek answers, as the first records are whole", "peek", limit=10, vectors_true=10),
         case("get with embeddings fails", "vectors", error="list assignment index out of range"),
         case("queries never find the 40", "query", documents="all", k=3, finds_itself=260),
-    ]
+    )
 )

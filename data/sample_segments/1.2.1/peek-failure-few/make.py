@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.damage import edit_id_map
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 FEW = 5
@@ -42,7 +42,7 @@ finding = "Error executing plan: Internal error: Error finding id"
 others = [record.id for record in texts[FEW:]]
 filtered = {"ontology": texts[0].metadata["ontology"]}
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("peek of one fails", "peek", limit=1, error=finding),
         case("every document finds its record", "query", documents="all", k=3, finds_itself=300),
@@ -56,5 +56,5 @@ sample.finish(
             where=filtered,
             error=finding,
         ),
-    ]
+    )
 )

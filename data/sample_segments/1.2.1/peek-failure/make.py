@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 PADDED = {4: " ", 285: "  "}
@@ -40,7 +40,7 @@ with sample.builder() as store:
 old, new = texts[50], texts[295]
 finding = "Error executing plan: Internal error: Error finding id"
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("get answers", "ids", length=300),
         case("query answers from the 21 that are left", "query", documents="all", k=3, finds_itself=21),
@@ -55,5 +55,5 @@ sample.finish(
             where={"ontology": old.metadata["ontology"]},
             error=finding,
         ),
-    ]
+    )
 )

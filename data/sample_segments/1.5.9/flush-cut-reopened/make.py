@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 from forensics.testing.builder import Engine
 from forensics.testing.damage import cut_flush, retried
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case, elements
+from forensics.testing.symptom import case, elements, together
 from forensics.testing.texts import records
 
 GIB = 1 << 30
@@ -44,9 +44,9 @@ segment = sample.segment()
 assert elements(sample.store) == {segment: 320}
 
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300, at_least={"link_lists.bin": 4 * GIB}),
         case("peek answers", "peek", limit=10, vectors_true=10),
         case("every acknowledged vector comes back", "vectors", vectors_true=290),
-    ]
+    )
 )

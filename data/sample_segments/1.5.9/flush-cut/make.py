@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.damage import cut_flush
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case, elements
+from forensics.testing.symptom import case, elements, together
 from forensics.testing.texts import records
 
 sample = Sample(
@@ -31,7 +31,7 @@ segment = sample.segment()
 assert elements(sample.store) == {segment: 300}
 
 sample.finish(
-    [
+    together(
         case(
             "count answers, and leaves 20 elements without a label",
             "count",
@@ -39,5 +39,5 @@ sample.finish(
             elements={segment: 320},
         ),
         case("every acknowledged vector comes back", "vectors", vectors_true=290),
-    ]
+    )
 )

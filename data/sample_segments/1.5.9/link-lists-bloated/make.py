@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 from forensics.testing.builder import Engine, as_json
 from forensics.testing.damage import cut, retried
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 GIB = 1 << 30
@@ -49,9 +49,9 @@ retried(sample.store, go_on, sparse_enough)
 sample.model.write("terms", "add", texts[260:295])
 
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=295, at_least={"link_lists.bin": 4 * GIB}),
         case("every vector comes back", "vectors", vectors_true=295),
         case("every document finds its record", "query", documents="all", k=3, finds_itself=295),
-    ]
+    )
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case, elements
+from forensics.testing.symptom import case, elements, together
 from forensics.testing.texts import records
 
 sample = Sample(
@@ -29,9 +29,9 @@ assert list(elements(sample.store).values()) == [280]
 segment = sample.segment()
 finding = "Error executing plan: Internal error: Error finding id"
 sample.finish(
-    [
+    together(
         case("count answers, and the elements are gone", "count", value=300, elements={segment: 0}),
         case("peek fails", "peek", limit=10, error=finding),
         case("queries find what was still queued", "query", documents="all", k=3, finds_itself=21),
-    ]
+    )
 )

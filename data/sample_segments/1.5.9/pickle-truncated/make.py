@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.damage import cut
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 sample = Sample(__file__, "The id map of a cosine index ends in the middle: every call fails.")
@@ -26,11 +26,11 @@ cut(id_map, id_map.stat().st_size * 3 // 5)
 
 fails = "Error deserializing pickle file: eval error at offset"
 sample.finish(
-    [
+    together(
         case("count fails", "count", error=fails),
         case("get fails", "ids", error=fails),
         case("peek fails", "peek", limit=10, error=fails),
         case("queries fail", "query", documents=["a cell"], k=3, error=fails),
         case("adding fails", "write", how="add", fresh=1, error=fails),
-    ]
+    )
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 sample = Sample(
@@ -34,9 +34,9 @@ with sample.builder() as store:
 
 finding = "Error executing plan: Internal error: Error finding id"
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("peek fails", "peek", limit=10, error=finding),
         case("queries find what came since", "query", documents="all", k=3, finds_itself=41),
-    ]
+    )
 )

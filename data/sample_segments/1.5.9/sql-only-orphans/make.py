@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 OLD = 250
@@ -35,7 +35,7 @@ with sample.builder() as a:
 finding = "Error executing plan: Internal error: Error finding id"
 lost = texts[OLD]
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("peek answers, as the first records are whole", "peek", limit=10, vectors_true=10),
         case("get with embeddings fails", "vectors", error=finding),
@@ -49,5 +49,5 @@ sample.finish(
             where={"year": {"$gte": 2015}},
             error=finding,
         ),
-    ]
+    )
 )

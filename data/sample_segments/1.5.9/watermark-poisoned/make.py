@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 from forensics.engine.releases import release_python
 from forensics.testing.builder import Engine
 from forensics.testing.sample import Sample
-from forensics.testing.symptom import case
+from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
 
 sample = Sample(
@@ -45,11 +45,11 @@ pending = texts[290]
 added = case("a new record is taken and never seen", "count", value=300)
 added["calls"].insert(0, {"call": "write", "collection": "terms", "how": "add", "fresh": 5})
 sample.finish(
-    [
+    together(
         case("count answers", "count", value=300),
         case("peek answers, as the first records are whole", "peek", limit=10, vectors_true=10),
         case("get with embeddings fails on a pending id", "vectors", ids=[pending.id], error=finding),
         case("queries never find the pending 20", "query", documents="all", k=3, finds_itself=280),
         added,
-    ]
+    )
 )
