@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.breakdown import by_metadata, by_prefix
+from forensics.checks import ids_documents as ids_documents
 from forensics.checks import ids_vectors as ids_vectors
 from forensics.checks.causes import explain, position_of
 from forensics.checks.idmap_labels import flagged_records

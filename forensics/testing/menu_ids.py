@@ -117,6 +117,25 @@ def rows_deleted(index: Index, random: np.random.Generator) -> None:
     index.forget(index.some_ids(random, 5))
 
 
+@damage("CF505")
+def vectors_exchanged(index: Index, random: np.random.Generator) -> None:
+    """Of thirty records that are copies of others in text and vector, one has got a stranger's vector."""
+    with index.sql() as database:
+        sql = "SELECT e.embedding_id, m.string_value FROM embeddings e JOIN embedding_metadata m USING (id)"
+        texts = dict(database.execute(f"{sql} WHERE m.key = 'chroma:document' ORDER BY e.id").fetchall())
+        ids = sorted(index.some_ids(random, 60))
+        for original, copy in zip(ids[:30], ids[30:], strict=True):
+            (row,) = database.execute("SELECT id FROM embeddings WHERE embedding_id = ?", (copy,)).fetchone()
+            database.execute(
+                "UPDATE embedding_metadata SET string_value = ? WHERE id = ? AND key = 'chroma:document'",
+                (texts[original], row),
+            )
+    places = [int(index.elements([name])[0]) for name in ids]
+    with index.level0() as level0:
+        level0["vector"][places[30:]] = level0["vector"][places[:30]]
+        level0["vector"][places[30]] = level0["vector"][places[5]]
+
+
 @damage("CF504")
 def vector_stale(index: Index, random: np.random.Generator) -> None:
     """The element of the record at the watermark holds an older vector."""

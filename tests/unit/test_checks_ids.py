@@ -170,3 +170,17 @@ def test_the_engine_loses_an_update_of_a_single_element(tmp_path: Path) -> None:
     finding = named(diagnosed(tmp_path / "store"), "CF504")
     assert finding.count == 1
     assert causes(finding) == [("stale-single-element", "likely")]
+
+
+def test_a_strangers_vector_under_a_copied_text(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("vectors_exchanged")
+    assert (finding.count, finding.confidence) == (1, "likely")
+    assert (finding.found["groups"], finding.found["groups_that_agree"]) == (30, 29)
+
+
+def test_vectors_that_do_not_depend_on_the_text_alone_say_nothing(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    with Index(store).sql() as database:
+        sql = "UPDATE embedding_metadata SET string_value = 'one text' || (id / 2) WHERE key = 'chroma:document'"
+        database.execute(sql)
+    assert "CF505" not in diagnosed(store).codes()
