@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import sqlite3
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Collection as Many
 from dataclasses import dataclass, field
 
-import numpy as np
-
-import forensics
 from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
 from forensics.checks.masks import EXPLAINS, MASKS
 from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
 from forensics.codes import catalogue, lookup
-from forensics.model import SEVERITIES, CollectionSummary, Finding, Outcome, Place, Remedy
+from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
 from forensics.model import Diagnosis as Result
-from forensics.readers.migrations import written_by
-from forensics.records import Records
 from forensics.seal import Fingerprint, fingerprint
 from forensics.store import Collection, Store
+from forensics.summaries import store_facts, summary, tool_facts
 
 Progress = Callable[[str, float], None]
 NO_DATABASE = ("CF001", "CF002", "CF003")
 """Without a database nothing else is asked."""
-UNSAFE = frozenset({"CF202", "CF205", "CF401", "CF402", "CF403", "CF412"})
-"""Opening such a store with Chroma destroys data; CF301 joins them where the queue holds vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +81,8 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
     return Result(
-        tool=_tool(),
-        store=_store_facts(store, findings, unchanged),
+        tool=tool_facts(),
+        store=store_facts(store, findings, unchanged),
         collections=tuple(summary(collection) for collection in _collections(store, wanted)),
         findings=findings,
         checks=tuple(
@@ -269,69 +261,3 @@ def _unchanged(store: Store, before: Fingerprint, run: _Run) -> bool:
         )
     run.note("CF005", "found")
     return False
-
-
-def _tool() -> dict[str, object]:
-    return {
-        "name": "forensics",
-        "version": forensics.__version__,
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "numpy": np.__version__,
-    }
-
-
-def _store_facts(store: Store, findings: tuple[Finding, ...], unchanged: bool) -> dict[str, object]:
-    database = store.database
-    unsafe = sorted({found.code for found in findings if _is_unsafe(store, found)})
-    return {
-        "path": str(store.path),
-        "chroma": "unknown" if isinstance(database, Absent) else written_by(database.migrations),
-        "safe_to_open": not unsafe,
-        "unsafe_because": unsafe,
-        "unchanged": unchanged,
-        "in_use": None if isinstance(store.handles, Absent) else store.in_use,
-        "opened_as": None if isinstance(database, Absent) else database.how,
-    }
-
-
-def _is_unsafe(store: Store, found: Finding) -> bool:
-    """True where the first open, even for a `count`, destroys data; a check may count what (`opening_destroys`)."""
-    counted = isinstance(found.found, dict) and bool(found.found.get("opening_destroys"))
-    return counted or found.code in UNSAFE or (found.code == "CF301" and _queued(store, found.collection))
-
-
-def _queued(store: Store, name: str | None) -> bool:
-    """True where the queue still holds vectors of a collection whose index is gone."""
-    for collection in store.collections:
-        rows = collection.pending_rows if collection.name == name else ()
-        if not isinstance(rows, Absent) and any(row.vector_bytes for row in rows):
-            return True
-    return False
-
-
-def summary(collection: Collection) -> CollectionSummary:
-    """The numbers of one collection; what cannot be known is None."""
-    records = collection.records
-    base = {
-        "name": collection.name,
-        "id": collection.id,
-        "dimension": collection.dimension,
-        "space": collection.settings.space,
-    }
-    if isinstance(records, Absent):
-        empty = dict.fromkeys(("records", "indexed", "pending", "missing", "ghosts", "deleted"))
-        return CollectionSummary(**base, **empty)  # pyright: ignore[reportArgumentType]
-    return CollectionSummary(**base, **_numbers(records))  # pyright: ignore[reportArgumentType]
-
-
-def _numbers(records: Records) -> dict[str, int | None]:
-    known = records.known
-    return {
-        "records": len(records),
-        "indexed": int(records.indexed.sum()) if known else None,
-        "pending": int(records.pending.sum()) if known else None,
-        "missing": int(records.missing.sum()) if known else None,
-        "ghosts": len(records.ghosts) if known else None,
-        "deleted": records.deleted,
-    }

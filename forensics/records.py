@@ -19,7 +19,7 @@ from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import BadIdMap, IdMap
 
 if TYPE_CHECKING:
-    from forensics.store import VectorSegment
+    from forensics.segment import VectorSegment
 
 NONE = -1
 
@@ -30,7 +30,6 @@ class Records:
 
     labels (n,) int64: the label that the map gives, or -1. elements (n,) int64: the internal id that carries that label,
     or -1. live (n,) bool: that element is not flagged deleted. pending (n,) bool: an effective queue row brings it.
-    leaving (n,) bool: a pending delete will take it out of the index.
     known is False where the id map is lost beside a full index: then indexed and missing are unknown.
     ghosts: mapped ids without a record and without a pending delete. stray (k,) int64: live elements (with a label of 1 or
     more) that no id maps to. deleted: how many elements are flagged.

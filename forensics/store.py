@@ -1,228 +1,31 @@
 """Store → Collection → VectorSegment and records: ties the readers together, lazily; each thing measured once.
 
-Nothing here writes and nothing here judges. A `Tree` says where the files stand, so that a draft can be read as the
-store that it will be.
+Nothing here writes and nothing here judges.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
-from forensics.absent import Absent, NotAvailable, present
+from forensics.absent import Absent
+from forensics.collection import UUID, Collection
 from forensics.errors import NotAStore, UsageError
-from forensics.readers.database import DATABASE, CollectionRow, Database, MetadataRows, SegmentRow, SeqId
-from forensics.readers.embeddings_queue import EmbeddingsQueue, QueueEffect, QueueRow, effects
-from forensics.readers.hnsw import FileFacts, HnswFiles, file_facts, is_stub
-from forensics.readers.id_map import BadIdMap, IdMap, read_id_map
-from forensics.readers.layout import BINARY_FILES, ID_MAP_FILE, SEGMENT_FILES
-from forensics.readers.settings import HnswSettings, settle
-from forensics.records import Records, join_records
+from forensics.handles import is_open_here
+from forensics.readers.database import DATABASE, Database
+from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.seal import Handles, open_handles
+from forensics.segment import PlainTree, Tree, VectorSegment, read_segment
 
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+__all__ = ["UUID", "Collection", "PlainTree", "Store", "Tree", "VectorSegment", "open_store", "read_segment"]
+
 VECTOR_TYPE = "urn:chroma:segment/vector/hnsw-local-persisted"
 METADATA_TYPE = "urn:chroma:segment/metadata/sqlite"
-
-
-class Tree(Protocol):
-    """Where the entries of a store stand."""
-
-    def names(self) -> list[str]:
-        """The names at the top level, sorted."""
-        ...
-
-    def resolve(self, relative: str) -> Path:
-        """The path of an entry, by its path relative to the store."""
-        ...
-
-
-class PlainTree:
-    """A store as it stands in a folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def names(self) -> list[str]:
-        return sorted(name for name in os.listdir(self.root) if not name.startswith(".forensics-"))
-
-    def resolve(self, relative: str) -> Path:
-        return self.root / relative
-
-
-class VectorSegment:
-    """A segment directory: its files, its id map and what state it is in.
-
-    `state`: absent (no directory or none of the files), stub (made, never persisted), persisted.
-    """
-
-    def __init__(self, segment_id: str, tree: Tree, relative: str) -> None:
-        self.id, self.tree, self.relative = segment_id, tree, relative
-        self.directory = tree.resolve(relative)
-
-    def __repr__(self) -> str:
-        return f"VectorSegment({self.relative}, {self.state})"
-
-    def path(self, name: str) -> Path:
-        return self.tree.resolve(f"{self.relative}/{name}")
-
-    @cached_property
-    def files(self) -> HnswFiles:
-        return HnswFiles(self.directory, self.path)
-
-    @cached_property
-    def facts(self) -> Mapping[str, FileFacts | Absent]:
-        return self.files.files
-
-    @cached_property
-    def id_map(self) -> IdMap | BadIdMap:
-        return read_id_map(self.path(ID_MAP_FILE))
-
-    @cached_property
-    def state(self) -> str:
-        if not any(present(self.facts[name]) for name in SEGMENT_FILES):
-            return "absent"
-        return "stub" if is_stub(self.files) else "persisted"
-
-    @property
-    def is_uninitialised(self) -> bool:
-        """What the engine takes for "nothing persisted": no directory, no id map, or an empty one."""
-        if self.state != "persisted":
-            return True
-        if isinstance(self.id_map, BadIdMap):
-            return self.id_map.kind == "missing"
-        return not self.id_map.id_to_label
-
-
-class Collection:
-    """One collection: its row, its two segments, its settings, its watermarks, its records."""
-
-    def __init__(self, store: Store, row: CollectionRow) -> None:
-        self.store, self.row = store, row
-        self.id, self.name, self.dimension = row.id, row.name, row.dimension
-
-    def __repr__(self) -> str:
-        return f"Collection({self.name!r})"
-
-    def segment_rows(self, scope: str) -> list[SegmentRow]:
-        """The rows of `segments` of this collection with that scope (one each in health)."""
-        rows = self.database.segments
-        return (
-            []
-            if isinstance(rows, Absent)
-            else [r for r in rows if r.collection == self.id and r.scope == scope]
-        )
-
-    @property
-    def database(self) -> Database:
-        assert isinstance(self.store.database, Database)
-        return self.store.database
-
-    @cached_property
-    def vector_segment_id(self) -> str | None:
-        rows = self.segment_rows("VECTOR")
-        return rows[0].id if rows else None
-
-    @cached_property
-    def metadata_segment_id(self) -> str | None:
-        rows = self.segment_rows("METADATA")
-        return rows[0].id if rows else None
-
-    @cached_property
-    def vector(self) -> VectorSegment | Absent:
-        """The vector segment, whatever its state; Absent only where no usable row of `segments` names one."""
-        if self.vector_segment_id is None:
-            return NotAvailable("no row of segments with scope VECTOR names this collection")
-        if not UUID.fullmatch(self.vector_segment_id):
-            return NotAvailable("the id of the vector segment is not a UUID, so it names no directory")
-        return VectorSegment(self.vector_segment_id, self.store.tree, self.vector_segment_id)
-
-    @cached_property
-    def settings(self) -> HnswSettings:
-        segment = self.vector_segment_id or ""
-        return settle(
-            self.database.metadata_of("segment_metadata", "segment_id", segment),
-            self.database.metadata_of("collection_metadata", "collection_id", self.id),
-            self.row.config_json_str,
-            self.row.schema_str,
-            modern=self.store.is_modern,
-        )
-
-    @cached_property
-    def rows(self) -> MetadataRows | Absent:
-        """The records of the METADATA segment."""
-        if self.metadata_segment_id is None:
-            return NotAvailable("no row of segments with scope METADATA names this collection")
-        return self.database.metadata_rows(self.metadata_segment_id)
-
-    @cached_property
-    def queue(self) -> EmbeddingsQueue:
-        return EmbeddingsQueue(self.database, self.id)
-
-    @property
-    def metadata_watermark(self) -> SeqId | Absent:
-        """The row of `max_seq_id` of the METADATA segment."""
-        return self._watermark(self.metadata_segment_id)
-
-    @property
-    def vector_watermark_row(self) -> SeqId | Absent:
-        """The row of `max_seq_id` of the VECTOR segment; 0.4 and 0.5 have none, the pickle holds it there."""
-        return self._watermark(self.vector_segment_id)
-
-    def _watermark(self, segment: str | None) -> SeqId | Absent:
-        table = self.database.max_seq_ids
-        if isinstance(table, Absent):
-            return table
-        found = table.get(segment or "")
-        return found if found is not None else NotAvailable("max_seq_id has no row for this segment")
-
-    @cached_property
-    def vector_watermark(self) -> int:
-        """The seq_id above which the next open replays into the index: the row, else the pickle, else 0.
-
-        1.x replays everything where the index is uninitialised, whatever the row says; 0.4–0.6 honour the row.
-        """
-        vector = self.vector
-        if isinstance(vector, Absent) or (vector.is_uninitialised and self.store.is_modern):
-            return 0
-        row = self.vector_watermark_row
-        if not isinstance(row, Absent):
-            return row.value or 0
-        return (vector.id_map.max_seq_id or 0) if isinstance(vector.id_map, IdMap) else 0
-
-    @cached_property
-    def pending_rows(self) -> list[QueueRow] | Absent:
-        """Queue rows above the vector watermark, in order."""
-        return self.queue.rows(above=self.vector_watermark)
-
-    @cached_property
-    def pending(self) -> Mapping[str, QueueEffect]:
-        """id → what the rows above the vector watermark will do to it in the index."""
-        rows = self.pending_rows
-        if isinstance(rows, Absent) or not rows:
-            return {}
-        mapped = self.id_map.id_to_label if isinstance(self.id_map, IdMap) else {}
-        return effects(rows, mapped.__contains__)
-
-    @cached_property
-    def id_map(self) -> IdMap | BadIdMap | Absent:
-        """The id map of the vector segment; empty-handed with its reason where there is none."""
-        return self.vector if isinstance(self.vector, Absent) else self.vector.id_map
-
-    @cached_property
-    def records(self) -> Records | Absent:
-        """Every record of the METADATA segment against map, level 0 and queue."""
-        if isinstance(self.rows, Absent):
-            return self.rows
-        return join_records(self.rows, self.vector, self.id_map, self.pending)
 
 
 class Store:
@@ -267,17 +70,27 @@ class Store:
         return not isinstance(self.handles, Absent) and bool(self.handles.writers)
 
     @cached_property
+    def held_here(self) -> bool:
+        """True where a client of this very process has the database open, or may have."""
+        if isinstance(self.handles, Absent):
+            return is_open_here(self.tree.resolve(DATABASE))
+        return any(handle.own and handle.path.startswith(DATABASE) for handle in self.handles.writers)
+
+    @cached_property
     def database(self) -> Database | Absent:
-        """The database, opened as the contract says: immutable, read-only or as a copy."""
+        """The database, opened as the contract says: immutable, read-only or as a copy (by a child where it is `held_here`)."""
         return Database.open(
-            self.tree.resolve(DATABASE), in_use=self.in_use, scratch=self.scratch / "database"
+            self.tree.resolve(DATABASE),
+            in_use=self.in_use,
+            scratch=self.scratch / "database",
+            held_here=self.held_here,
         )
 
     @cached_property
     def is_modern(self) -> bool:
         """True where metadb migration 5 is recorded: the last writer was 1.x."""
         rows = self.database.migrations if isinstance(self.database, Database) else ()
-        return not isinstance(rows, Absent) and any(m.dir == "metadb" and m.version >= 5 for m in rows)
+        return not isinstance(rows, Absent) and any(m.dir == "metadb" and isinstance(m.version, int) and m.version >= 5 for m in rows)
 
     @cached_property
     def collections(self) -> tuple[Collection, ...]:
@@ -298,9 +111,8 @@ class Store:
     def segment_directories(self) -> tuple[VectorSegment, ...]:
         """Every directory at the top level that holds a file of a segment, referenced or not, by name."""
         folders = (entry.name for entry in self.entries if entry.kind == "directory")
-        return tuple(
-            segment for name in folders if _is_segment(segment := VectorSegment(name, self.tree, name))
-        )
+        segments = (VectorSegment(name, self.tree, name) for name in folders)
+        return tuple(segment for segment in segments if segment.has_files)
 
     @cached_property
     def unreferenced(self) -> tuple[VectorSegment, ...]:
@@ -314,10 +126,6 @@ def _renamed(facts: FileFacts, name: str) -> FileFacts:
     return FileFacts(
         name, facts.kind, facts.size, facts.allocated, facts.mtime_ns, facts.mode, facts.readable
     )
-
-
-def _is_segment(segment: VectorSegment) -> bool:
-    return any(present(segment.facts[name]) for name in BINARY_FILES) or present(segment.facts[ID_MAP_FILE])
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -345,12 +153,3 @@ def open_store(path: str | os.PathLike[str]) -> Store:
 def _has_trace(store: Store, names: list[str]) -> bool:
     legacy = any(name.endswith(".parquet") for name in names)
     return DATABASE in names or legacy or bool(store.segment_directories) or "index" in names
-
-
-def read_segment(directory: str | os.PathLike[str]) -> VectorSegment:
-    """A segment directory by itself, without a database. Raises NotAStore where none of its files is there."""
-    path = Path(directory).resolve()
-    segment = VectorSegment(path.name, PlainTree(path.parent), path.name)
-    if not path.is_dir() or not _is_segment(segment):
-        raise NotAStore(f"{directory} holds none of the files of a segment ({', '.join(SEGMENT_FILES)}).")
-    return segment

@@ -20,9 +20,9 @@ PACKAGE = ROOT / "forensics"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_verb", "absent", "attributes", "codes", "durable", "errors", "extents", "handles", "model", "outside"),
     ("readers",),
-    ("graph", "records", "seal", "store"),
+    ("collection", "graph", "records", "seal", "segment", "store"),
     ("breakdown", "checks", "diff", "explaining", "sources", "strays"),
-    ("case", "diagnosis"),
+    ("case", "diagnosis", "summaries"),
     ("repair",),  # planning; what writes has rows of its own below
     (
         "copying",
