@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from forensics import samples
 
 Scalar = str | int | float | bool
 
-_FOLDER = Path(__file__).resolve().parents[2] / "data" / "sample_segments" / "texts"
 _IRI = {
     "rel": "http://example.org/rel/{}",
     "geo": "https://places.example.org/id/{}",
@@ -32,7 +32,7 @@ class Record:
 def records() -> tuple[Record, ...]:
     """All 300 records in a fixed order in which terms and notes alternate; ids and documents are distinct.
 
-    Raises FileNotFoundError where the texts are not beside the package (no checkout)."""
+    Raises samples.UnknownSample where there are no samples (no checkout, no FORENSICS_SAMPLES)."""
     terms = [_term(*row) for row in _rows("terms.tsv")]
     notes = [_note(*row) for row in _rows("notes.tsv")]
     return tuple(sorted(terms + notes, key=lambda record: zlib.crc32(record.id.encode())))
@@ -52,7 +52,8 @@ def _fresh(known: tuple[Record, ...], number: int) -> Record:
 
 
 def _rows(name: str) -> list[list[str]]:
-    return [line.split("\t") for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines()]
+    text = (samples.root() / "texts" / name).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines()]
 
 
 def _term(ontology: str, kind: str, accession: str, label: str, definition: str) -> Record:
