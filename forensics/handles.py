@@ -98,6 +98,16 @@ def is_open_here(path: Path) -> bool:
     return any(_same(number, wanted) for number in numbers)
 
 
+def is_written_here(path: Path) -> bool:
+    """True where a descriptor of this process has that very file open for writing: a live client. Linux only."""
+    try:
+        wanted = os.stat(path)
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return False
+    return any(_same(int(number), wanted) and _writes(os.getpid(), number) for number in numbers)
+
+
 def _same(number: int, wanted: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.fstat(number), wanted)

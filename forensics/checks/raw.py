@@ -31,10 +31,9 @@ def raw_header(store: Store) -> bytes | None:
     path = database_file(store)
     if path is None:
         return None
-    handles = () if isinstance(store.handles, Absent) else store.handles
-    ours = any(handle.own and (handle.writes or handle.lock) for handle in handles)
+    live = store.held_here and path == store.tree.resolve(DATABASE)
     try:
-        text = in_child("seal", "header_of", str(path)) if ours else header_of(str(path))
+        text = in_child("seal", "header_of", str(path)) if live else header_of(str(path))
     except OSError:
         return None
     return bytes.fromhex(text)

@@ -1,7 +1,8 @@
 """chroma.sqlite3 as typed rows and numpy columns, for every schema from 0.4 to 1.5.
 
 Opened so that nothing is written: immutable where nobody has it open, read-only (locks honoured) where somebody has,
-and as a copy in scratch where a journal is left beside it. A damaged table is an `Absent`, never an exception.
+and as a copy in scratch where a journal is left beside it or a client of this very process has it open. A damaged
+table is an `Absent`, never an exception.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from urllib.parse import quote
 import numpy as np
 
 from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Unreadable
+from forensics.handles import is_written_here
+from forensics.outside import in_child
 from forensics.readers.bulk import collector_paused
 
 DATABASE = "chroma.sqlite3"
@@ -111,17 +114,32 @@ class Database:
         self.path, self.how, self.connection = path, how, connection
 
     @classmethod
-    def open(cls, path: Path, *, in_use: bool, scratch: Path) -> Database | Absent:
-        """Opens `path` without writing beside it. `scratch` takes a copy where a journal is left."""
+    def open(
+        cls, path: Path, *, in_use: bool, scratch: Path, held_here: bool = False
+    ) -> Database | Absent:
+        """Opens `path` without writing beside it. `scratch` takes a copy where a journal is left.
+
+        `held_here`: a client of this process has it open; then a child makes the copy, or its locks would be lost.
+        """
         if not path.is_file() or path.is_symlink():
             return NotAvailable(
                 f"{path.name} is not a regular file" if path.exists() else f"{path.name} does not exist"
             )
         if path.stat().st_size == 0:
             return NotAvailable(f"{path.name} has 0 bytes")
+        if held_here:
+            return cls._of_child(path, scratch)
         how: How = "read-only" if in_use else "copy" if has_journal(path) else "immutable"
         target = _copied(path, scratch) if how == "copy" else path
         return cls._connect(path, target, how)
+
+    @classmethod
+    def _of_child(cls, path: Path, scratch: Path) -> Database | Absent:
+        scratch.mkdir(parents=True, exist_ok=True)
+        target = scratch / path.name
+        target.unlink(missing_ok=True)
+        failed = in_child("readers.backup", "backup", str(path), str(target))
+        return _not_opened(path, failed) if failed else cls._connect(path, target, "copy")
 
     @classmethod
     def _connect(cls, path: Path, target: Path, how: How) -> Database | Absent:
@@ -131,11 +149,15 @@ class Database:
             connection.execute("PRAGMA cell_size_check=ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
-            return Unparsable(f"{path.name}: {error}")
+            return _not_opened(path, str(error))
         return cls(path, how, connection)
 
     def close(self) -> None:
-        self.connection.close()
+        """Closes it, unless a client of this process has opened it since: its locks would be lost. Then it stays."""
+        if self.how != "copy" and is_written_here(self.path):
+            _LEFT_OPEN.append(self.connection)
+        else:
+            self.connection.close()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]] | Absent:
         """All rows of a query, or why there are none. Text that is not UTF-8 comes back with surrogate escapes."""
@@ -246,6 +268,15 @@ class Database:
 def _seq_number(cell: object) -> int:
     value = cell if isinstance(cell, int) else SeqId.decode(cell).value
     return -1 if value is None or value >= 2**63 else value
+
+
+_LEFT_OPEN: list[sqlite3.Connection] = []
+"""Connections that must not be closed as long as this process lives."""
+
+
+def _not_opened(path: Path, text: str) -> Absent:
+    kind = Unreadable if "locked" in text else Unparsable
+    return kind(f"{path.name}: {text}")
 
 
 def _sql_absent(error: sqlite3.Error) -> Absent:
