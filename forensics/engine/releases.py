@@ -60,9 +60,10 @@ def _python(environment: Path) -> Path:
 
 def _holds(environment: Path, version: str) -> bool:
     pattern = f"chromadb-{version}.dist-info"
-    return any(environment.glob(f"lib/python*/site-packages/{pattern}")) or (
-        environment / "Lib" / "site-packages" / pattern
-    ).is_dir()
+    return (
+        any(environment.glob(f"lib/python*/site-packages/{pattern}"))
+        or (environment / "Lib" / "site-packages" / pattern).is_dir()
+    )
 
 
 def _create(version: str) -> Path:
