@@ -20,7 +20,7 @@ PACKAGE = ROOT / "forensics"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_verb", "absent", "attributes", "codes", "durable", "errors", "extents", "handles", "model", "outside"),
     ("readers",),
-    ("collection", "graph", "records", "seal", "segment", "store"),
+    ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
     ("breakdown", "checks", "diff", "explaining", "sources", "strays"),
     ("case", "diagnosis", "summaries"),
     ("repair",),  # planning; what writes has rows of its own below
@@ -41,9 +41,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("repair.apply", "repair.undo"),
     ("exporting", "reconciling", "report"),
-    ("verbs",),
+    ("verbs", "verbs_case"),
     ("lab",),
-    ("cli", "cli_arguments", "cli_text"),
+    ("cli", "cli_answers", "cli_arguments", "cli_text"),
 )
 # The public face imports lazily from every layer; samples and wings are imported by few (tested below).
 NO_LAYER = ("", "__main__", "samples")
