@@ -102,9 +102,9 @@ class Store:
         """The collection of that name or id. Raises UsageError where there is none or several."""
         found = [c for c in self.collections if wanted in (c.name, c.id)]
         if len(found) != 1:
-            raise UsageError(
-                f"{len(found)} collections are called {wanted!r}; there are: {[c.name for c in self.collections]}"
-            )
+            number = "No collection is" if not found else f"{len(found)} collections are"
+            there = ", ".join(repr(c.name) for c in self.collections) or "none"
+            raise UsageError(f"{number} called {wanted!r}; there are: {there}.")
         return found[0]
 
     @cached_property
