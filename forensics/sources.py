@@ -21,7 +21,7 @@ from forensics.readers.hnsw import map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import LENGTH_FILE
 from forensics.records import elements_of
-from forensics.store import UUID, Collection, Store, VectorSegment
+from forensics.store import UUID, Collection, PlainTree, Store, VectorSegment
 from forensics.strays import left_behind, only_mirrored
 
 QUEUE, STRAY, SET_ASIDE, ORPHAN, ALSO, NOWHERE = "queue", "stray", "set-aside", "orphan", "also", "none"
@@ -69,7 +69,10 @@ class Vectors:
 
 
 def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[Path] = ()) -> Sources:
-    """For each id, the best place where its vector still exists. Ids are records of this collection."""
+    """For each id, the best place where its vector still exists. Ids are records of this collection.
+
+    `also`: other copies of the store, besides those that the store itself knows of.
+    """
     count = len(ids)
     sources = Sources(
         ids=tuple(ids),
@@ -83,7 +86,7 @@ def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[P
     )
     _from_queue(collection, sources)
     _from_strays(collection, sources)
-    for kind, origin, segment in candidate_segments(collection, also):
+    for kind, origin, segment in candidate_segments(collection, [*collection.store.also, *also]):
         if not sources.found.all():
             _from_segment(collection, sources, kind, origin, segment)
     return sources
@@ -128,10 +131,10 @@ def candidate_segments(
     found = [(_kind(segment), segment.relative, segment) for segment in collection.store.unreferenced]
     found.sort(key=lambda item: _age(item[2]), reverse=True)
     yield from found
-    for path in also:
-        with_store = Store(path) if (path / "chroma.sqlite3").exists() else None
-        for segment in with_store.segment_directories if with_store else ():
-            yield ALSO, str(segment.directory), segment
+    for path in dict.fromkeys(also):
+        with Store(path) as other:
+            for segment in other.segment_directories:
+                yield ALSO, str(segment.directory), segment
 
 
 def _kind(segment: VectorSegment) -> str:
@@ -274,7 +277,7 @@ def segment_at(collection: Collection, origin: str) -> VectorSegment:
         if segment.relative == origin:
             return segment
     path = Path(origin)
-    return VectorSegment(path.name, Store(path.parent).tree, path.name)
+    return VectorSegment(path.name, PlainTree(path.parent), path.name)
 
 
 def normalised(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -34,6 +34,7 @@ class Store:
     def __init__(self, path: Path, tree: Tree | None = None, scratch: Path | None = None) -> None:
         self.path = path
         self.tree: Tree = tree or PlainTree(path)
+        self.also: tuple[Path, ...] = ()  # other copies of this store, which may still hold vectors
         self.scratch = scratch or Path(tempfile.mkdtemp(prefix="forensics-"))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self.scratch, True) if scratch is None else None
 
