@@ -20,6 +20,10 @@ BATCH = 256
 SEED = 0
 
 
+class OtherDimension(CannotComplete):
+    """The vectors of an embedder have another length than those of the collection: it is that of another one."""
+
+
 class Embedder:
     """`callable(list[str]) -> (n, dim) float32`, with its answers checked; `name` is module:callable."""
 
@@ -33,15 +37,16 @@ class Embedder:
         module, _, attribute = name.partition(":")
         try:
             function = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UsageError(f"The embedder {name!r} cannot be loaded: {error}.") from error
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UsageError(f"The embedder {name!r} cannot be loaded: {why}.") from error
         if not callable(function):
             raise UsageError(f"The embedder {name!r} is not callable.")
         return cls(name, function)
 
     def __call__(self, texts: Sequence[str], dim: int) -> np.ndarray:
-        """(n, dim) float32, one finite row per text. Raises CannotComplete where the embedder gives anything
-        else.
+        """(n, dim) float32, one finite row per text. Raises OtherDimension where the rows have another length, and
+        CannotComplete where the embedder raises or gives anything else.
 
         A text is embedded once in the life of this object.
         """
@@ -55,18 +60,20 @@ class Embedder:
     def _embed(self, texts: list[str], dim: int) -> np.ndarray:
         try:
             answer = np.asarray(self.function(texts), dtype=np.float32)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CannotComplete(
-                f"The embedder {self.name} raised {type(error).__name__}: {error}"
+                f"The embedder {self.name} raised {type(error).__name__}: {error}."
             ) from error
         if answer.shape != (len(texts), dim):
-            wanted = f"{len(texts)} vectors of {dim} components"
-            raise CannotComplete(
-                f"The embedder {self.name} gave an array of shape {answer.shape}, not {wanted}."
-            )
+            raise self._misshaped(answer, len(texts), dim)
         if not np.isfinite(answer).all():
             raise CannotComplete(f"The embedder {self.name} gave components that are not finite numbers.")
         return answer
+
+    def _misshaped(self, answer: np.ndarray, count: int, dim: int) -> CannotComplete:
+        text = f"The embedder {self.name} gave an array of shape {answer.shape}, not {count} vectors of {dim} components."
+        other = answer.ndim == 2 and len(answer) == count
+        return OtherDimension(text) if other else CannotComplete(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class Trial:
 
 def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str], raw: np.ndarray) -> Trial:
     """Embeds the documents of `ids` and compares with their surviving vectors `raw` (k, dim), as the user
-    gave them.
+    gave them. Raises CannotComplete where the embedder gives no vectors.
     """
     texts = documents(collection, ids)
     has_text = np.array([bool(text) for text in texts], dtype=bool)
@@ -97,7 +104,7 @@ def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str],
     given = raw[has_text]
     try:
         made = embedder([text for text in texts if text], raw.shape[1])
-    except CannotComplete as error:
+    except OtherDimension as error:
         return Trial(False, 0, None, None, str(error))
     return _judged(made, given, scaled=collection.settings.space != "cosine")
 
