@@ -16,6 +16,7 @@ from forensics.readers.migrations import (
     BY_KEY,
     LAST_KNOWN,
     RELEASED,
+    keys_of,
     newer_than_known,
     set_of,
     span_of,
@@ -45,7 +46,7 @@ def _database(store: Store) -> Database:
 
 def _keys(database: Database) -> list[tuple[str, int]]:
     rows = database.migrations
-    return [] if isinstance(rows, Absent) else [(row.dir, row.version) for row in rows]
+    return [] if isinstance(rows, Absent) else keys_of(rows)
 
 
 @check("CF801", scope="store", needs=("database",))
@@ -93,12 +94,14 @@ def migration_hash_differs(store: Store) -> Iterator[Finding]:
     )
 
 
-def _hash_problem(directory: str, version: int, digest: str, sql: str) -> dict[str, Any] | None:
+def _hash_problem(
+    directory: str, version: int, digest: str, sql: str | bytes | None
+) -> dict[str, Any] | None:
     """None where hash and text are as released (MD5, or SHA-256 where the client is set so)."""
     released = BY_KEY.get((directory, version))
     if released is None:
         return None
-    text = (sql or "").encode("utf-8", "surrogateescape")
+    text = sql if isinstance(sql, bytes) else str(sql or "").encode("utf-8", "surrogateescape")
     own = hashlib.md5(text, usedforsecurity=False).hexdigest()
     if own == released.hash and digest in (own, hashlib.sha256(text).hexdigest()):
         return None
@@ -239,10 +242,11 @@ def tenant_or_database_missing(store: Store) -> Iterator[Finding]:
     rows = database.collections
     if isinstance(homes, Absent) or isinstance(tenants, Absent) or isinstance(rows, Absent):
         return
-    owners: dict[str, str] = dict(homes)  # pyright: ignore[reportArgumentType]
+    owners = {str(row[0]): str(row[1]) for row in homes}
+    there = {str(row[0]) for row in tenants}
     lost = sorted({str(row.database_id) for row in rows} - owners.keys())
     used = {owners[str(row.database_id)] for row in rows if str(row.database_id) in owners}
-    ownerless = sorted(used - {row[0] for row in tenants})
+    ownerless = sorted(used - there)
     if not lost and not ownerless:
         return
     yield finding(
@@ -251,7 +255,7 @@ def tenant_or_database_missing(store: Store) -> Iterator[Finding]:
         count=len(lost) + len(ownerless),
         unit="rows",
         expected={"databases": lost, "tenants": ownerless},
-        found={"databases": sorted(owners), "tenants": sorted(row[0] for row in tenants)},
+        found={"databases": sorted(owners), "tenants": sorted(there)},
         where=(in_table("databases", ", ".join(lost)), in_table("tenants", ", ".join(ownerless))),
         means="Every open fails: 'Could not connect to tenant default_tenant. Are you sure it exists?'",
         remedy=Remedy(action="restore-tenants", safety="safe"),

@@ -99,11 +99,10 @@ def _pairs(
     applied = _applied_rows(collection)
     if not applied or not isinstance(geometry, Header) or isinstance(vector.files.level0, Absent):
         return None
-    at = np.array([_position(collection, records, name) for name in applied], dtype=np.int64)
-    seqs = np.array(list(applied.values()), dtype=np.int64)
-    there = (at >= 0) & records.indexed[at]
-    raw = collection.queue.vectors(seqs[there], geometry.dim)
-    stored = vector.files.vectors(records.elements[at[there]])
+    positions = {_position(collection, records, name): seq for name, seq in applied.items()}
+    found = {at: seq for at, seq in positions.items() if at >= 0 and bool(records.indexed[at])}
+    raw = collection.queue.vectors(np.array(list(found.values()), dtype=np.int64), geometry.dim)
+    stored = vector.files.vectors(records.elements[np.array(list(found), dtype=np.int64)])
     whole = np.isfinite(raw).all(axis=1)
     return (raw[whole], stored[whole]) if whole.any() else None
 

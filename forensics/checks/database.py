@@ -11,7 +11,7 @@ from forensics.checks.raw import database_file, header, pages_lacking, raw_heade
 from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.database import DATABASE, Database
-from forensics.readers.integrity import INDEX, TABLE, damaged_tables, integrity
+from forensics.readers.integrity import INDEX, NEEDED, TABLE, damaged_tables, integrity, missing_tables
 from forensics.readers.sqlite_header import MAGIC, SIZE, SqliteHeader
 from forensics.store import Store
 
@@ -83,13 +83,20 @@ def database_truncated(store: Store) -> Iterator[Finding]:
 
 @check("CF102", scope="store")
 def database_malformed(store: Store) -> Iterator[Finding]:
-    """A table cannot be walked from its root to all of its leaves, or the schema cannot be read at all."""
+    """A table is gone or cannot be walked from its root to all leaves, or the schema cannot be read."""
     if header(store) is None or pages_lacking(store) is not None:
         return
     database = store.database
-    tables = _unopened(database) if isinstance(database, Absent) else damaged_tables(database)
+    tables = _unopened(database) if isinstance(database, Absent) else _defective(database)
     if tables:
         yield malformed(store, tables)
+
+
+def _defective(database: Database) -> dict[str, str]:
+    """table → what is wrong with it; nothing where none of Chroma's is there (CF003)."""
+    if not database.tables & NEEDED:
+        return {}
+    return {**missing_tables(database), **damaged_tables(database)}
 
 
 def _unopened(reason: Absent) -> dict[str, str]:
@@ -103,7 +110,7 @@ def malformed(store: Store, tables: dict[str, str]) -> Finding:
         store,
         count=len(tables),
         unit="tables",
-        expected="every table can be read to its end",
+        expected="every table is there and can be read to its end",
         found={"tables": tables},
         where=tuple(in_table(name, text) for name, text in sorted(tables.items())[:5]),
         means="SQLite says 'database disk image is malformed' (code 11) as soon as it comes to these pages. "

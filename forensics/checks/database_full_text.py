@@ -79,7 +79,8 @@ def full_text_content_differs(store: Store) -> Iterator[Finding]:
         return
     found = differences(database)
     if isinstance(found, Absent):
-        raise RuntimeError(found.reason)
+        yield _unreadable(store, found)
+        return
     if not len(found):
         return
     yield finding(
@@ -104,4 +105,18 @@ def full_text_content_differs(store: Store) -> Iterator[Finding]:
         remedy=Remedy(action="rebuild-full-text", safety="safe"),
         severity="error" if found.wrong else "note",
         lists={"rowids": found.wrong, "deleted": found.dead.tolist()},
+    )
+
+
+def _unreadable(store: Store, reason: Absent) -> Finding:
+    return finding(
+        "CF107",
+        store,
+        count=1,
+        unit="tables",
+        expected="one row for each document, with its text",
+        found={"unreadable": reason.reason},
+        where=(in_table(f"{NAME}_content", reason.reason),),
+        means="The content of the full-text table cannot be read to its end.",
+        remedy=Remedy(action="rebuild-full-text", safety="safe"),
     )

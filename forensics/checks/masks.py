@@ -27,7 +27,7 @@ MASKS: dict[str, tuple[str, ...]] = {
     + _span("CF006", "CF008"),
     "CF003": (*_DATABASE_NEEDED, "CF101", "CF102", "CF104"),
     "CF101": (*_DATABASE_NEEDED, "CF102", "CF104"),
-    "CF102": (*_span("CF006", "CF008"), *_ROWS_NEEDED),
+    "CF102": (*_span("CF006", "CF008"), "CF107", *_ROWS_NEEDED),
     "CF104": (*_DATABASE_NEEDED, "CF102"),
     "CF110": tuple(code for code in catalogue() if code[:3] in ("CF3", "CF4", "CF5", "CF6")),
     "CF301": (*_span("CF302", "CF312"), *_span("CF401", "CF412"), "CF504", "CF505", *_span("CF601", "CF609")),

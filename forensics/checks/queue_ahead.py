@@ -63,9 +63,17 @@ def passed_over(collection: Collection, scope: str) -> dict[str, int]:
 
 def _is_record(collection: Collection, name: str) -> bool:
     """True where SQLite holds a record of that id; a look into an index, since few are asked for."""
+    if not isinstance(name, str) or not name.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+        return _is_listed(collection, name)
     sql = "SELECT 1 FROM embeddings WHERE segment_id = ? AND embedding_id = ?"
     found = collection.database.rows(sql, (collection.metadata_segment_id, name))
     return isinstance(found, Absent) or bool(found)
+
+
+def _is_listed(collection: Collection, name: object) -> bool:
+    """The same for a cell that is no sound text: SQLite may not be asked for it."""
+    rows = collection.rows
+    return isinstance(rows, Absent) or name in rows.ids
 
 
 def _brought(collection: Collection, mark: int, only: set[str] | None, vector: bool) -> dict[str, int]:

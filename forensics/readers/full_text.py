@@ -13,6 +13,7 @@ import numpy as np
 
 from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable
 from forensics.readers.database import Database
+from forensics.readers.migrations import keys_of
 
 NAME = "embedding_fulltext_search"
 SHADOWS = tuple(f"{NAME}_{part}" for part in ("data", "idx", "content", "docsize", "config"))
@@ -24,7 +25,7 @@ DOCUMENT = "chroma:document"
 def expected_tables(database: Database) -> tuple[str, ...]:
     """The full-text tables that the recorded migrations call for; none before metadb migration 3."""
     rows = database.migrations
-    if isinstance(rows, Absent) or not any(row.dir == "metadb" and row.version >= 3 for row in rows):
+    if isinstance(rows, Absent) or ("metadb", 3) not in keys_of(rows):
         return ()
     return (NAME, *SHADOWS)
 
