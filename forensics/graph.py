@@ -23,11 +23,21 @@ CHUNK = 1 << 14
 """Lists looked at in one step: with M = 16 two megabytes, so that a chunk stays in the cache."""
 
 RowsOf = Callable[[np.ndarray], np.ndarray]
-Control = Callable[[HnswFiles, str], "float | Absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What a fresh graph of a sample of a segment's vectors does: the share that it leaves unreached, its
+    recall."""
+
+    share: float
+    recall: float | None
+
+
+Control = Callable[[HnswFiles, str, int], Fresh | Absent]
 CONTROL: ContextVar[Control | None] = ContextVar("CONTROL", default=None)
-"""Builds a fresh graph of a seeded sample of a segment's vectors, in that space and with its settings, and
-gives the share of its elements that no search reaches. Set by who may start the engine; without it figures
-decide."""
+"""Builds a Fresh of a segment, in that space and with its settings, searched with that ef. Set by who may
+start the engine; without it figures decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

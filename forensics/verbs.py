@@ -86,10 +86,10 @@ def _control(deep: bool) -> Generator[None]:
     if not deep:
         yield
         return
-    from forensics.engine.control import fresh_share
+    from forensics.engine.control import fresh_graph
     from forensics.graph import CONTROL
 
-    token = CONTROL.set(fresh_share)
+    token = CONTROL.set(fresh_graph)
     try:
         yield
     finally:

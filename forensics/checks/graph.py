@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from forensics.checks import graph_reach as graph_reach
+from forensics.checks import graph_recall as graph_recall
 from forensics.checks.places import examples, geometry_of, in_segment, needed, segment_of, summary_of
 from forensics.checks.registry import check, finding
 from forensics.graph import Graph, measure

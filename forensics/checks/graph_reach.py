@@ -82,10 +82,12 @@ def _judge(
     facts: dict[str, object] = {"without_reached_twin": int(alone.size)}
     build = CONTROL.get()
     if build is not None:
-        control = build(segment_of(collection).files, collection.settings.space)
+        control = build(
+            segment_of(collection).files, collection.settings.space, collection.settings.ef_search
+        )
         if not isinstance(control, Absent):
-            worse = share > max(3 * control, GREY)
-            facts = {**facts, "name": "control graph", "control_share": round(control, 5)}
+            worse = share > max(3 * control.share, GREY)
+            facts = {**facts, "name": "control graph", "control_share": round(control.share, 5)}
             return None if worse else "note", facts
     worse = alone.size > FEW and share > bound
     return None if worse else "note", {**facts, "name": "figures of graphs without damage"}

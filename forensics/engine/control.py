@@ -10,15 +10,16 @@ import numpy as np
 from forensics.absent import Absent, NotAvailable
 from forensics.engine import native_build
 from forensics.errors import ForensicsError
-from forensics.graph import measure
+from forensics.graph import Fresh, measure
 from forensics.readers.hnsw import HnswFiles
+from forensics.recall import measure_recall
 
 SAMPLE = 20_000
 """Vectors of the control; the share that a graph leaves unreached grows slowly with their number."""
 
 
-def fresh_share(files: HnswFiles, space: str) -> float | Absent:
-    """The share of a seeded sample of the live vectors that a fresh graph of them does not reach.
+def fresh_graph(files: HnswFiles, space: str, ef: int) -> Fresh | Absent:
+    """What a fresh graph of a seeded sample of the live vectors leaves unreached, and its recall.
 
     Built in a child with the segment's own M and ef_construction, on one thread, in a folder that is gone
     afterwards. Absent where chroma-hnswlib is not installed or does not build it.
@@ -38,8 +39,14 @@ def fresh_share(files: HnswFiles, space: str) -> float | Absent:
             )
         except ForensicsError as error:
             return NotAvailable(f"no control graph: {error}")
-        graph = measure(HnswFiles(directory))
-    return graph if isinstance(graph, Absent) else float((~graph.reached).mean())
+        return _measured(HnswFiles(directory), space, ef)
+
+
+def _measured(files: HnswFiles, space: str, ef: int) -> Fresh | Absent:
+    graph, recall = measure(files), measure_recall(files, space, ef)
+    if isinstance(graph, Absent):
+        return graph
+    return Fresh(float((~graph.reached).mean()), None if isinstance(recall, Absent) else recall.mean)
 
 
 def _sample(elements: np.ndarray) -> np.ndarray:
