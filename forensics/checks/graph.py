@@ -16,7 +16,7 @@ from forensics.readers.layout import HEADER_FILE, LEVEL0_FILE, LINKS_FILE
 from forensics.store import Collection
 
 NEEDS = ("geometry", "summary", "links")
-TOMBSTONES = 100
+TOMBSTONES = 1_000
 """Elements below which a half of deleted ones costs nothing and is only noted."""
 
 

@@ -81,6 +81,19 @@ def thin(folder: Path, *, M: int) -> None:
     level0.flush()
 
 
+def test_tombstones_of_a_larger_index_are_a_warning_from_a_half_on(tmp_path: Path) -> None:
+    store = samples.restore("1.5.9/healthy", tmp_path / "store")
+    directory = Index(store).directory
+    saved = (directory / "index_metadata.pickle").read_bytes()
+    shutil.rmtree(directory)
+    directory.mkdir()
+    build(directory, "cosine", M=16)
+    (directory / "index_metadata.pickle").write_bytes(saved)
+    for share, severity in ((0.49, "note"), (0.5, "warning")):
+        Index(store).flag(list(range(1, int(share * COUNT) + 1)))
+        assert named(fx.diagnose(store, only=["CF607"]), "CF607").severity == severity
+
+
 def test_too_few_elements_say_nothing(tmp_path: Path) -> None:
     index = hnswlib.Index("l2", 4)
     index.init_index(
@@ -99,7 +112,10 @@ def test_a_deep_diagnosis_judges_it_by_a_fresh_graph(tmp_path: Path) -> None:
     shutil.rmtree(directory)
     directory.mkdir()
     build(directory, "cosine", M=16)
-    shutil.copy(samples.restore("1.5.9/healthy", tmp_path / "other") / directory.name / "index_metadata.pickle", directory)
+    shutil.copy(
+        samples.restore("1.5.9/healthy", tmp_path / "other") / directory.name / "index_metadata.pickle",
+        directory,
+    )
     assert fx.diagnose(store, deep=True, only=["CF608"]).codes() == ()
     assert [check.outcome for check in fx.diagnose(store).checks if check.code == "CF608"] == ["not-asked"]
     thin(directory, M=16)
