@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 AFTER = "diagnosis-after.json"
 K, EF = 10, 200
+REPLACED = ("queue", "normalised")
 
 
 def verify_draft(
@@ -56,7 +57,7 @@ def verify_draft(
         case.write_json(AFTER, diagnosis.to_json())
         origins = origins_of(case, plan)
         effects = comparison.measured(before, after, plan, embedded_again(origins))
-        tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case), diagnosis)]
+        tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case), diagnosis, plan)]
         tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after)]
         tests.append(comparison.tables_kept(before, after, plan))
         for name in _touched(plan):
@@ -82,7 +83,7 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
         effects = tuple(_now(effect, store) for effect in plan.effects)
         tests = [
             comparison.gone(plan, diagnosis),
-            comparison.nothing_new(_known(case), diagnosis),
+            comparison.nothing_new(_known(case), diagnosis, plan),
             _watermarks(store),
         ]
         tests += [
@@ -145,9 +146,9 @@ def _collection_tests(
         else {}
     )
     yield comparison.ids_agree(new, lost)
-    yield comparison.kept_vectors(
-        old, new, renamed, _replaced(case, new.name) if "replace-vectors" in kinds else frozenset()
-    )
+    brought = frozenset(line.id for line in origins if line.origin != "level 0")
+    replaced = _replaced(case, new.name) if "replace-vectors" in kinds else frozenset[str]()
+    yield comparison.kept_vectors(old, new, renamed, brought | replaced)
     back = [line if line.id not in renamed else _as(line, renamed[line.id]) for line in origins]
     yield comparison.restored_vectors(old, new, back)
     if kinds & GRAPH and not isinstance(new.vector, Absent):
@@ -159,8 +160,12 @@ def _as(line: Origin, name: str) -> Origin:
 
 
 def _replaced(case: Case, name: str) -> frozenset[str]:
-    path = case.evidence(safe_name(f"replaced-{name}-replace-vectors") + ".jsonl")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    paths = (
+        case.evidence(safe_name(f"replaced-{how}-{name}-replace-vectors") + ".jsonl") for how in REPLACED
+    )
+    lines = (
+        line for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()
+    )
     return frozenset(json.loads(line)["id"] for line in lines)
 
 

@@ -60,9 +60,9 @@ def gone(plan: Plan, after: Diagnosis) -> Test:
     return Test(name="promised findings are gone", passed=not left, detail=detail, count=len(plan.promised))
 
 
-def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis) -> Test:
-    """Nothing above a note is found that was not found before."""
-    known = set(before)
+def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis, plan: Plan) -> Test:
+    """Nothing above a note is found that was not found before, but for losses that the plan foretold."""
+    known = {*before, *((code, e.collection) for e in plan.effects if e.lost for code in ("CF501", "CF212"))}
     new = sorted(
         {
             f"{f.code} in {f.collection or 'the store'}"
@@ -106,7 +106,7 @@ def _effect(
     again = embedded.get(name, 0)
     records = None if new is None or isinstance(new.records, Absent) else len(new.records)
     old_records = None if old is None or isinstance(old.records, Absent) else len(old.records)
-    aside = (old_records or 0) - (records or 0)
+    aside = 0 if old_records is None else old_records - (records or 0)
     return Effect(
         collection=name,
         before=was,

@@ -17,10 +17,10 @@ from forensics.sources import NOWHERE, STRAY, Sources, documents, fetch, find_so
 if TYPE_CHECKING:
     from forensics.repair.site import Site
 
-INDEXED, PENDING, FLAGGED, PROVED = "indexed", "pending", "flagged", "proved"
+INDEXED, PENDING, FLAGGED, PROVED, CLAIMED = "indexed", "pending", "flagged", "proved", "claimed"
 SOURCE, EMBED, LOST = "source", "embed", "lost"
-"""In the index · in the queue · under a deleted flag · in an element that only lacks its id · in another
-place on disk · nowhere, but its document can be embedded again · nowhere.
+"""In the index · in the queue · under a deleted flag · in an element that only lacks its id · in one
+without identity · in another place on disk · nowhere, but its document can be embedded again · nowhere.
 """
 DRAWN = 256
 """Records of which documents are read to find a sample that has some."""
@@ -68,11 +68,11 @@ def find_holdings(site: Site, records: Records) -> Holdings:
     state[records.pending] = PENDING
     state[records.indexed] = INDEXED
     state[(records.elements >= 0) & ~records.live & ~records.pending] = FLAGGED
-    proof = site.proof
-    proved = set() if proof is None else {proof.ids[i] for i in np.flatnonzero(proof.proved).tolist()}
-    if proved:
-        mine = np.fromiter((name in proved for name in records.rows.ids), dtype=bool, count=len(records))
-        state[mine] = PROVED
+    for pairs, name in ((site.proof, PROVED), (site.claims, CLAIMED)):
+        proved = {} if pairs is None else pairs.pairs()
+        if proved:
+            mine = (each in proved for each in records.rows.ids)
+            state[np.fromiter(mine, dtype=bool, count=len(records))] = name
     return _with_sources(site, records, state)
 
 
@@ -139,8 +139,7 @@ def surviving_sample(site: Site, records: Records) -> tuple[list[str], np.ndarra
     """(ids, raw (k, dim)) of records with a document whose vector survives: in the index, else elsewhere."""
     elements = np.where(records.indexed, records.elements, -1)
     if site.proof is not None:
-        pairs = zip(site.proof.ids, site.proof.element.tolist(), strict=True)
-        place = {name: element for name, element in pairs if element >= 0}
+        place = site.proof.pairs()
         extra = (place.get(name, -1) for name in records.rows.ids)
         elements = np.maximum(elements, np.fromiter(extra, dtype=np.int64, count=len(records)))
     chosen = _with_documents(site, np.flatnonzero(elements >= 0), records)

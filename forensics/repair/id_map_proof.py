@@ -55,6 +55,10 @@ class Proof:
         """(k,) bool."""
         return self.element >= 0
 
+    def pairs(self) -> dict[str, int]:
+        """id → element of each proved pair."""
+        return {self.ids[i]: int(self.element[i]) for i in np.flatnonzero(self.proved).tolist()}
+
     def counts(self) -> dict[str, int]:
         """kind of proof → how many ids have it; "" counts the refused."""
         return dict(sorted(Counter(self.how.tolist()).items()))

@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.id_text import malformed
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.repair.embedding import Embedder
-from forensics.repair.holdings import EMBED, FLAGGED, LOST, PENDING, PROVED, SOURCE
+from forensics.repair.holdings import (
+    CLAIMED,
+    EMBED,
+    FLAGGED,
+    INDEXED,
+    LOST,
+    PENDING,
+    PROVED,
+    SOURCE,
+    Holdings,
+)
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.rules_index import INDEX, index_proposals
@@ -40,12 +51,13 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     blocked = {found.code for found in diagnosis.findings} & UNREADABLE
     proposals = [] if blocked else _composed(_proposals(store, findings, sites, options), options)
     approved = [item for item in proposals if item.action.approved]
-    promised, remaining = _outlook(diagnosis.findings, proposals)
+    effects = tuple(_effects(store, sites, [item.action for item in approved]))
+    promised, remaining = _outlook(diagnosis.findings, proposals, effects)
     return Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
         actions=tuple(item.action for item in proposals),
-        effects=tuple(_effects(store, sites, [item.action for item in approved])),
+        effects=effects,
         promised=promised,
         remaining=remaining,
         losses=tuple(loss for site in sites.values() for loss in _losses(site)),
@@ -126,76 +138,97 @@ def _without_conflicts(proposals: Iterable[Proposal]) -> list[Proposal]:
     ]
 
 
+FOLLOW_THE_EFFECT = frozenset({"CF501", "CF212"})
+"""Gone where no record of the collection is left without a vector."""
+FOLLOW_THE_REST = frozenset({"CF207"})
+"""Gone where everything else about the index of the collection is."""
+
+
 def _outlook(
-    findings: Iterable[Finding], proposals: Iterable[Proposal]
+    findings: Iterable[Finding], proposals: Iterable[Proposal], effects: Iterable[Effect]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(codes that will be gone from every collection, codes above a note that will still be there)."""
-    listed = list(proposals)
-    gone: dict[str, bool] = {}
-    above: set[str] = set()
-    for found in findings:
-        if found.code.startswith("CF9"):
-            continue  # of the tool, not of the store
-        gone[found.code] = gone.get(found.code, True) and _is_healed(found, listed)
-        if found.severity != "note":
-            above.add(found.code)
-    promised = tuple(sorted(code for code, healed in gone.items() if healed))
-    return promised, tuple(sorted(above.difference(promised)))
+    about = [found for found in findings if not found.code.startswith("CF9")]  # those are of the tool
+    whole = {effect.collection for effect in effects if not effect.lost}
+    healed = [(found, _is_healed(found, list(proposals), whole)) for found in about]
+    errors = [(found, gone) for found, gone in healed if found.severity != "note"]
+    unhealed = {f.collection for f, gone in errors if not gone and f.code in INDEX - FOLLOW_THE_REST}
+    done = [
+        (found, found.collection not in unhealed if found.code in FOLLOW_THE_REST else gone)
+        for found, gone in healed
+    ]
+    left = {found.code for found, gone in done if not gone}
+    above = {found.code for found, gone in done if not gone and found.severity != "note"}
+    return tuple(sorted({found.code for found, _ in done} - left)), tuple(sorted(above))
 
 
-def _is_healed(found: Finding, proposals: Iterable[Proposal]) -> bool:
-    """True where approved actions heal it, and none that it needs as well is left out."""
+def _is_healed(found: Finding, proposals: Iterable[Proposal], whole: set[str]) -> bool:
+    """True where approved actions heal it."""
+    if found.code in FOLLOW_THE_EFFECT:
+        return found.collection in whole
     about = [item for item in proposals if item.action.collection in (None, found.collection)]
     return any(found.code in item.heals and item.action.approved for item in about)
 
 
 def effect_of(site: Site, approved: Iterable[Action]) -> Effect:
     """What the approved actions do to the records of one collection."""
-    kinds = {action.kind for action in approved if action.collection == site.collection.name}
-    before = reachable(site.collection)
-    holdings = site.holdings
-    if holdings is None or not kinds:
-        records = site.collection.records
-        lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
-        return Effect(collection=site.collection.name, before=before, after=before, lost=lost)
-    counts = holdings.counts()
-    embedded = counts.get(EMBED, 0) if kinds & {"add-missing-vectors", "rebuild-segment"} else 0
-    after = _after(site, kinds)
-    lost = counts.get(LOST, 0)
-    aside = lost if "set-aside-records" in kinds else 0
+    kinds = {action.kind for action in approved if action.collection in (None, site.collection.name)}
+    before, holdings, records = reachable(site.found_as), site.holdings, site.records
+    if holdings is None or records is None:
+        return Effect(collection=site.collection.name, before=before, after=before)
+    removed = _removed(site, holdings, kinds)
+    after = int((_reached(site, holdings, kinds) & ~removed).sum())
+    embedded = int(holdings.mask(EMBED).sum()) if kinds & EMBEDDING_KINDS else 0
     return Effect(
         collection=site.collection.name,
         before=before,
         after=after,
         reattached=max(0, after - (before or 0) - embedded),
         reembedded=embedded,
-        lost=lost - aside,
-        set_aside=aside,
+        lost=len(records) - int(removed.sum()) - after,
+        set_aside=int(removed.sum()),
     )
 
 
 GAINS: Mapping[str, tuple[str, ...]] = {
-    "rebuild-segment": (PROVED, FLAGGED, SOURCE, EMBED),
+    "rebuild-segment": (PROVED, CLAIMED, FLAGGED, SOURCE, EMBED),
+    "compact-segment": (PROVED, CLAIMED, FLAGGED, SOURCE, EMBED),
+    "drop-phantom-elements": (CLAIMED,),
+    "retire-elements": (CLAIMED,),
     "rebuild-id-map": (PROVED,),
     "clear-deleted-flags": (FLAGGED,),
     "add-missing-vectors": (SOURCE, EMBED),
 }
-
-
-def _after(site: Site, kinds: set[str]) -> int:
-    """indexed + pending once these kinds of actions are done."""
-    holdings, records = site.holdings, site.records
-    assert holdings is not None
-    assert records is not None
-    counts = holdings.counts()
-    gained = sum(counts.get(state, 0) for state in {s for kind in kinds for s in GAINS.get(kind, ())})
-    reached = reachable(site.collection) or 0
-    now = int((holdings.mask("indexed") | holdings.mask(PENDING)).sum())
-    return (now if kinds & INDEX_KINDS else reached) + gained
-
-
-INDEX_KINDS = STRUCTURAL | {"rebuild-segment", "restore-watermark", "insert-watermark"}
+"""The states of records that a kind of action makes reachable."""
+EMBEDDING_KINDS = frozenset(kind for kind, states in GAINS.items() if EMBED in states)
+INDEX_KINDS = STRUCTURAL | {
+    "rebuild-segment",
+    "compact-segment",
+    "restore-watermark",
+    "insert-watermark",
+    "mend-segment-rows",
+    "quarantine-queue-rows",
+}
 """After these the records stand as the site says, not as the damaged store does."""
+
+
+def _reached(site: Site, holdings: Holdings, kinds: set[str]) -> np.ndarray:
+    """(n,) bool: indexed or pending once these kinds of actions are done."""
+    found = site.found_as.records
+    if kinds & INDEX_KINDS or isinstance(found, Absent):
+        now = holdings.mask(INDEXED, PENDING)
+    else:
+        now = found.indexed | found.pending
+    gained = {state for kind in kinds for state in GAINS.get(kind, ())}
+    return now | holdings.mask(*sorted(gained))
+
+
+def _removed(site: Site, holdings: Holdings, kinds: set[str]) -> np.ndarray:
+    """(n,) bool: records that these kinds of actions move into the case."""
+    gone = holdings.mask(LOST) if "set-aside-records" in kinds else np.zeros(len(holdings.ids), dtype=bool)
+    if "delete-ids" in kinds:
+        gone[list(malformed(holdings.ids))] = True
+    return gone
 
 
 def reachable(collection: Collection) -> int | None:

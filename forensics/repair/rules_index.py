@@ -9,10 +9,10 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
+from forensics.repair.rules_names import MAP_LOST, name_proposals, vector_proposals
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
 
-MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
 INDEX = (
     frozenset(f"CF30{n}" for n in range(1, 9))
@@ -34,7 +34,7 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     if {"*", site.collection.name} & set(site.options.rebuild):
         yield from _rebuild(site, found, "it was asked for", chosen=True)
         return
-    if not found:
+    if not found and not site.blocking:
         return
     reason = rebuild_reason(site, found)
     if reason:
@@ -42,8 +42,8 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         return
     yield from _frame(site, found)
     yield from _graph(site, found)
-    yield from _names(site, found)
-    yield from _vectors(site, found)
+    yield from name_proposals(site, found)
+    yield from vector_proposals(site, found)
 
 
 def rebuild_reason(site: Site, codes: frozenset[str]) -> str:
@@ -82,9 +82,7 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = F
         if "CF205" in codes or not isinstance(site.collection.vector_watermark_row, Absent):
             yield _stale_watermark(site, codes)
         return
-    healed = codes - ({"CF501", "CF301"} if lost else frozenset())
-    if lost and "CF301" in codes:
-        healed |= {"CF301"}  # an index stands again; the records that it lacks are CF501
+    healed = codes - {"CF501", "CF212", "CF207"}  # these follow from the effect
     yield propose(
         "rebuild-segment",
         name,
@@ -143,7 +141,7 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             why="without its norm a cosine vector keeps its direction; searches are not changed",
         )
     if "CF412" in codes:
-        title = f"Take {len(site.phantoms)} elements without identity out of the index"
+        title = _phantom_title(site)
         yield propose(
             "drop-phantom-elements",
             name,
@@ -171,6 +169,13 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         )
 
 
+def _phantom_title(site: Site) -> str:
+    count = len(site.phantoms)
+    kept = 0 if site.claims is None else len(np.intersect1d(site.phantoms, site.claims.element))
+    named = f"; {kept} that are proved to be records keep their vectors under a new label" if kept else ""
+    return f"Take {count - kept} elements without identity out of the index{named}"
+
+
 def _gone(site: Site, file: str) -> bool:
     return site.segment is not None and isinstance(site.segment.facts[file], Absent)
 
@@ -178,7 +183,9 @@ def _gone(site: Site, file: str) -> bool:
 def _graph(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """Links that no graph may hold, and elements that no search reaches."""
     name, options = site.collection.name, site.options
-    exposed = codes & {"CF302", "CF303", "CF304", "CF306", "CF307", "CF412"}
+    exposed = codes & {"CF303", "CF304", "CF306", "CF412"}
+    if _gone(site, "header.bin") or _gone(site, "link_lists.bin"):
+        exposed |= codes & {"CF302"}
     if codes & BAD_LINKS or exposed:
         title = "Drop neighbours that cannot be, and link the elements that lost them again"
         yield propose(
@@ -188,132 +195,3 @@ def _graph(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         title = "Link again every live element that does not find itself"
         why = "a new link costs a search; the rest of the graph stays"
         yield propose("relink-elements", name, codes & {"CF606", "CF609"}, title, options, why=why)
-
-
-def _names(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
-    """Ids and labels."""
-    name, options, proof = site.collection.name, site.options, site.proof
-    proved = 0 if proof is None else int(proof.proved.sum())
-    if codes & MAP_LOST:
-        yield from _lost_map(site, codes & MAP_LOST, proved)
-    elif proved and codes & {"CF409", "CF501"}:
-        title = f"Give {proved} vectors that only lack their id back to their records"
-        heals = (codes & {"CF409"}) | (codes & {"CF501"} if _only_names_lack(site) else frozenset())
-        yield propose(
-            "rebuild-id-map",
-            name,
-            codes & {"CF409", "CF501"},
-            title,
-            options,
-            heals=heals,
-            why=_proofs(site),
-            parameters={"proved": proved},
-        )
-    if codes & {"CF310", "CF406", "CF407", "CF408"}:
-        title = "Make the two halves of the id map each other's inverse, and its counter right"
-        yield propose("mend-id-map", name, codes & {"CF310", "CF406", "CF407", "CF408"}, title, options)
-    if "CF411" in codes:
-        yield propose(
-            "clear-deleted-flags",
-            name,
-            {"CF411"},
-            "Clear the deleted flag of elements whose records live",
-            options,
-        )
-    if "CF503" in codes and site.records is not None:
-        ghosts = len(site.records.ghosts)
-        title = f"Move {ghosts} ids without a record out of the index into the case, with their vectors"
-        yield propose(
-            "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
-        )
-    yield from _retired(site, codes, proved)
-
-
-def _only_names_lack(site: Site) -> bool:
-    """True where proved elements are all that the records of this collection miss."""
-    return site.holdings is not None and not site.holdings.mask(SOURCE, EMBED, LOST).any()
-
-
-def _retired(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
-    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove
-    it.
-    """
-    count = len(_unproved(site)) + len(site.duplicates)
-    wanted = codes & {"CF409", "CF410"} or (codes & MAP_LOST and proved)
-    if not count or not wanted:
-        return
-    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any())
-    of_map = codes & MAP_LOST
-    yield propose(
-        "retire-elements",
-        site.collection.name,
-        codes & {"CF409", "CF410"} | of_map,
-        f"Flag {count} elements that no record claims as deleted; their vectors go to the case",
-        site.options,
-        heals=codes & {"CF409", "CF410"},
-        safety="lossy" if lost else "safe",
-        approval="accept-loss" if lost else "yes",
-        why="they may belong to the lost records; an embedder could prove it" if lost else "",
-    )
-
-
-def _unproved(site: Site) -> np.ndarray:
-    """Nameless elements that the proof gives to no record."""
-    taken = site.proof.element if site.proof is not None else np.empty(0, dtype=np.int64)
-    return np.setdiff1d(site.nameless, taken)
-
-
-def _lost_map(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
-    if not proved or site.holdings is None or site.proof is None:
-        return
-    lost = int(site.holdings.mask(LOST).sum())
-    yield propose(
-        "rebuild-id-map",
-        site.collection.name,
-        codes,
-        f"Write the id map anew: of {len(site.nameless)} vectors {proved} are proved to be their record's",
-        site.options,
-        safety="lossy" if lost else "safe",
-        approval="accept-loss" if lost else "yes",
-        loses=lost,
-        why=_proofs(site) + (f"; refused: {site.proof.refused}" if site.proof.refused else ""),
-        parameters={"proved": proved},
-    )
-
-
-def _proofs(site: Site) -> str:
-    """ "279 by order, 1 by queue"."""
-    counts = {} if site.proof is None else site.proof.counts()
-    return ", ".join(f"{count} by {how}" for how, count in sorted(counts.items()) if how)
-
-
-def _vectors(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
-    """Vectors that are missing or wrong."""
-    holdings, name = site.holdings, site.collection.name
-    if holdings is None:
-        return
-    if codes & {"CF504", "CF706"}:
-        title = (
-            "Write the vectors that the queue holds for these records over the older ones (kept in the case)"
-        )
-        yield propose("replace-vectors", name, codes & {"CF504", "CF706"}, title, site.options)
-    counts = holdings.counts()
-    added, lost = counts.get(SOURCE, 0) + counts.get(EMBED, 0), counts.get(LOST, 0)
-    if codes & MAP_LOST and (
-        (lost and not set(site.options.accept_loss) & codes) or not counts.get(PROVED, 0)
-    ):
-        return
-    healed = codes & ({"CF212", "CF207", "CF501"} if not lost else {"CF207"})
-    if added:
-        yield propose(
-            "add-missing-vectors",
-            name,
-            codes & {"CF212", "CF207", "CF304", "CF408", "CF501"} | codes & MAP_LOST or {"CF501"},
-            f"Add {added} missing vectors to the index of {name}: {from_where(site)}",
-            site.options,
-            heals=healed,
-            safety="lossy" if lost or is_unverified(site) else "safe",
-            loses=lost,
-            why="only what is missing is added; the index is not built again",
-            parameters=how_many(site),
-        )

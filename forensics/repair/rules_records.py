@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from forensics.absent import Absent
-from forensics.readers.embeddings_queue import QueueRow
+from forensics.checks.id_text import malformed, trimmed
 from forensics.repair.holdings import LOST
-from forensics.repair.ids import is_malformed, trimmed
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
@@ -22,8 +19,8 @@ def record_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         yield from _ids(site)
     yield from _unsearchable(site, codes)
     yield from _watermarks(site, codes)
-    if codes & {"CF208", "CF209"}:
-        yield _blocking_rows(site, codes & {"CF208", "CF209"})
+    if site.blocking:
+        yield _blocking_rows(site, codes & {"CF208", "CF209", "CF809"})
 
 
 def _ids(site: Site) -> Iterator[Proposal]:
@@ -31,7 +28,7 @@ def _ids(site: Site) -> Iterator[Proposal]:
     rows, options, name = site.collection.rows, site.options, site.collection.name
     if isinstance(rows, Absent):
         return
-    bad = [id for id in rows.ids if is_malformed(id)]
+    bad = [rows.ids[row] for row in malformed(rows.ids)]
     if options.ids == "delete":
         title = f"Delete {len(bad)} records with malformed ids (kept in the case)"
         why = "calls with these ids find nothing afterwards; peek shows the records after them"
@@ -73,7 +70,7 @@ def _trim_note(refused: int) -> str:
 
 def split_by_collision(ids: Sequence[str]) -> tuple[list[str], list[str]]:
     """(those that can be trimmed, those that would collide with another id or become empty)."""
-    bad = [name for name in ids if is_malformed(name)]
+    bad = [ids[row] for row in malformed(ids)]
     taken = Counter(trimmed(name) for name in bad)
     there = set(ids).difference(bad)
     refused = {
@@ -84,7 +81,7 @@ def split_by_collision(ids: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """Records without any vector: the plan offers to set them aside, never by default."""
-    wanted = codes & {"CF501", "CF301", "CF408", "CF304"}
+    wanted = codes & {"CF501", "CF301", "CF408", "CF304", "CF704"}
     if not wanted or site.holdings is None:
         return
     lost = int(site.holdings.mask(LOST).sum())
@@ -95,7 +92,7 @@ def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             wanted,
             f"Set {lost} records without a vector aside in the case, so that peek works again",
             site.options,
-            heals=codes & {"CF501", "CF212"},
+            heals=(),
             safety="lossy",
             approval="choice",
             chosen=site.options.set_aside_unsearchable,
@@ -130,45 +127,26 @@ def _restored(site: Site, scope: str, target: Target, codes: frozenset[str]) -> 
     )
 
 
-def undecodable(rows: Sequence[QueueRow], dim: int | None) -> list[int]:
-    """The seq_ids of rows that no release can apply: an unknown operation or encoding, a vector of the wrong
-    length.
-    """
-    return [row.seq_id for row in rows if _cannot_apply(row, dim)]
-
-
-def _cannot_apply(row: QueueRow, dim: int | None) -> bool:
-    needs_vector = row.operation in (0, 2)
-    if row.operation not in (0, 1, 2, 3, 4) or (row.vector_bytes is None and needs_vector):
-        return True
-    if row.vector_bytes is None:
-        return False
-    return (
-        row.encoding != "FLOAT32"
-        or row.vector_bytes % 4 != 0
-        or (dim is not None and row.vector_bytes != 4 * dim)
-    )
-
-
 def _blocking_rows(site: Site, codes: frozenset[str]) -> Proposal:
-    rows = site.collection.pending_rows
-    count = 0 if isinstance(rows, Absent) else len(undecodable(rows, site.dim))
+    count = len(site.blocking)
+    lost = _left_without(site)
     return propose(
         "quarantine-queue-rows",
         site.collection.name,
         codes,
         f"Move {count} queue rows that cannot be applied into the case",
         site.options,
-        safety="lossy",
-        loses=count,
+        safety="lossy" if lost else "safe",
+        approval="accept-loss" if lost else "yes",
+        loses=lost,
         why="each of them blocks all writes behind it; the rows are kept as JSON lines",
         parameters={"rows": count},
     )
 
 
-def missing_labels(site: Site) -> np.ndarray:
-    """(k,) labels of the id map that level 0 does not hold."""
-    if site.summary is None:
-        return np.empty(0, dtype=np.int64)
-    labels = np.fromiter(site.mapping.values(), dtype=np.int64, count=len(site.mapping))
-    return np.setdiff1d(labels, site.summary.labels.astype(np.int64))
+def _left_without(site: Site) -> int:
+    """How many records have no vector once these rows are gone, although the row seemed to bring one."""
+    found, holdings = site.found_as.records, site.holdings
+    if isinstance(found, Absent) or holdings is None:
+        return 0
+    return int((found.pending & holdings.mask(LOST)).sum())

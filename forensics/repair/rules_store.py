@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from forensics.absent import Absent
 from forensics.model import Finding
 from forensics.readers.database import has_journal
 from forensics.repair.options import RepairOptions
@@ -36,25 +35,36 @@ SIMPLE: Mapping[str, tuple[str, str]] = {
 """Findings that one action on the database heals, without a choice to be made."""
 
 
+WHOLE = frozenset({"rebuild-indexes", "rebuild-full-text", "quarantine-orphan-rows", "restore-migrations"})
+"""Kinds that concern the whole database, whatever collection the finding names."""
+
+
 def store_proposals(
     store: Store, findings: Mapping[str, list[Finding]], options: RepairOptions
 ) -> Iterator[Proposal]:
     """The proposals for everything that is not an index, an id or a watermark."""
     for code, (kind, title) in SIMPLE.items():
         for found in findings.get(code, ()):
-            if found.remedy.safety != "manual":
-                yield propose(kind, found.collection, {code}, title, options)
+            if found.remedy.safety != "manual" and not (code == "CF809" and not _dimension_differs(found)):
+                collection = None if kind in WHOLE else found.collection
+                yield propose(kind, collection, {code}, title, options)
     if "CF004" in findings and has_journal(store.tree.resolve("chroma.sqlite3")):
         title = "Roll the unfinished transaction back, as SQLite does on the next write"
         yield propose(
             "settle-journal", None, {"CF004"}, title, options, why="the journal is kept with the original"
         )
     if "CF202" in findings:
-        yield _floor(store, options)
+        yield _floor(options)
     yield from _housekeeping(findings, options)
 
 
-def _floor(store: Store, options: RepairOptions) -> Proposal:
+def _dimension_differs(found: Finding) -> bool:
+    """True where it is the number in SQLite that is wrong, not only queued vectors."""
+    values = found.found if isinstance(found.found, dict) else {}
+    return values.get("header.bin") not in (None, values.get("collections"))
+
+
+def _floor(options: RepairOptions) -> Proposal:
     return propose(
         "put-queue-floor",
         None,
@@ -81,9 +91,3 @@ def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions)
             yield propose(
                 kind, found.collection, {code}, title, options, safety="lossy", approval="also-fix", why=why
             )
-
-
-def free_pages(store: Store) -> int:
-    """How many pages of the database are free."""
-    found = Absent("") if isinstance(store.database, Absent) else store.database.rows("PRAGMA freelist_count")
-    return 0 if isinstance(found, Absent) else int(found[0][0])

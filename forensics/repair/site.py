@@ -1,11 +1,10 @@
 """One collection as planner and actions see it: the segment as it can be read after the cheap repairs, and
-for each record where its vector is or will come from. Pure; the planner asks it about the store, the actions
-about the draft.
+its records under the watermark that will be. Pure; the planner asks it about the store, actions about the
+draft.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -14,22 +13,28 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.database_catalogue import candidate
 from forensics.readers import layout
 from forensics.readers.embeddings_queue import QueueEffect, effects
 from forensics.readers.hnsw import HnswFiles, Level0Summary
 from forensics.readers.id_map import BadIdMap, IdMap, salvage
 from forensics.readers.layout import Header
 from forensics.records import Records, join_records
+from forensics.repair.blocking import blocking_rows
 from forensics.repair.embedding import Embedder, Trial, seeded_sample, try_embedder
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove
 from forensics.repair.options import RepairOptions
+from forensics.repair.prospect import prospective_header, superseded
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
 
+CHUNK = 1 << 15
+NO_ELEMENTS = np.empty(0, dtype=np.int64)
+
 
 class Site:
-    """One collection under repair. `codes`: what was found in it, for what only a finding tells (CF204)."""
+    """One collection under repair. `codes`: what was found in it; some things are done only for a finding."""
 
     def __init__(
         self,
@@ -38,47 +43,69 @@ class Site:
         embedder: Embedder | None = None,
         codes: frozenset[str] = frozenset(),
     ) -> None:
-        self.collection, self.options, self.embedder, self.codes = collection, options, embedder, codes
+        self.found_as, self.options, self.embedder, self.codes = collection, options, embedder, codes
+        self.collection = with_segments(collection) if "CF110" in codes else collection
 
     @property
     def segment(self) -> VectorSegment | None:
         """The vector segment where SQLite names one."""
         return None if isinstance(self.collection.vector, Absent) else self.collection.vector
 
-    @property
+    @cached_property
     def id_map(self) -> IdMap | BadIdMap | Absent:
-        return self.collection.id_map
+        """The id map with one id per label, and without ids whose vector is spoiled."""
+        found = self.collection.id_map
+        if not isinstance(found, IdMap):
+            return found
+        spoiled = set(self.spoiled_labels.tolist())
+        labels = found.id_to_label
+        if len(set(labels.values())) == len(labels) and not spoiled:
+            return found
+        shared = _shared_labels(labels)
+        kept = {
+            name: label
+            for name, label in labels.items()
+            if label not in spoiled and (label not in shared or found.label_to_id.get(label) == name)
+        }
+        return replace(found, id_to_label=kept)
 
     @property
     def mapping(self) -> Mapping[str, int]:
-        """id → label of the map that can be read; empty where none can."""
+        """id → label of that map; empty where none can be read."""
         return self.id_map.id_to_label if isinstance(self.id_map, IdMap) else {}
 
     @property
     def also(self) -> list[Path]:
+        """Other copies of the store, as chosen."""
         return [Path(path) for path in self.options.also]
 
     @cached_property
     def watermarks(self) -> Watermarks:
+        """What the watermarks should be."""
         return Watermarks(self.collection, ahead="CF204" in self.codes)
 
     @cached_property
     def watermark(self) -> int:
         """The vector watermark as it will be; 0 where the whole queue is to be replayed."""
-        segment = self.segment
-        if segment is None or (
-            segment.is_uninitialised and not self.mapping and self.collection.store.is_modern
-        ):
-            return 0 if not self.has_vectors else (self.watermarks.vector.value or 0)
+        if not self.has_vectors and not self.mapping and self.collection.store.is_modern:
+            return 0
         return self.watermarks.vector.value or 0
 
     @cached_property
-    def pending(self) -> Mapping[str, QueueEffect]:
-        """What the queue above that watermark will do."""
-        rows = self.collection.queue.rows(above=self.watermark)
-        return {} if isinstance(rows, Absent) else effects(rows, self.mapping.__contains__)
+    def blocking(self) -> frozenset[int]:
+        """The seq_ids of queue rows that no release can apply and that a repair takes out."""
+        wanted = self.codes & {"CF208", "CF209", "CF809"}
+        return frozenset(blocking_rows(self.collection, self.dim)) if wanted else frozenset()
 
-    # --- the segment, read under the header that it will have -----------------------------------------------
+    @cached_property
+    def pending(self) -> Mapping[str, QueueEffect]:
+        """What the queue above that watermark will do, without the rows that block it."""
+        rows = self.collection.queue.rows(above=self.watermark)
+        if isinstance(rows, Absent):
+            return {}
+        return effects((row for row in rows if row.seq_id not in self.blocking), self.mapping.__contains__)
+
+    # --- the segment, read under the header that it will have ---------------------------------------------
 
     @cached_property
     def header(self) -> Header | None:
@@ -86,24 +113,7 @@ class Site:
         segment = self.segment
         if segment is None or segment.state != "persisted":
             return None
-        sound = segment.files.geometry
-        guess = sound if not isinstance(sound, Absent) else self._guessed_header(segment)
-        room = _room(segment, guess) if guess is not None else 0
-        if guess is None or room == 0:
-            return None
-        count = min(guess.cur_element_count, room)
-        return replace(guess, cur_element_count=count, max_elements=max(guess.max_elements, count))
-
-    def _guessed_header(self, segment: VectorSegment) -> Header | None:
-        """From the dimension and M that SQLite records; counts every element that level 0 has room for."""
-        settings, dim = self.collection.settings, self.collection.dimension
-        broken = segment.files.header
-        if dim is None:
-            return None
-        believable = not isinstance(broken, Absent) and _fits_size(segment, broken.M, dim)
-        M = broken.M if believable and not isinstance(broken, Absent) else settings.M
-        room = _capacity(segment, layout.element_size(dim, M))
-        return _made_header(dim, M, settings.ef_construction, room)
+        return prospective_header(self.collection, segment)
 
     @cached_property
     def files(self) -> HnswFiles | None:
@@ -117,36 +127,39 @@ class Site:
 
     @cached_property
     def summary(self) -> Level0Summary | None:
+        """Labels, flags and link counts under that header."""
         found = self.files.summary if self.files is not None else None
         return None if isinstance(found, Absent) else found
 
     @property
     def has_vectors(self) -> bool:
         """True where level 0 still holds a live element with a label of 1 or more."""
-        return self.summary is not None and bool(self.named_elements.any())
+        return self.summary is not None and bool((self.summary.live & (self.summary.labels >= 1)).any())
 
     @cached_property
     def named_elements(self) -> np.ndarray:
-        """(elements,) bool: live, with a label that was really given, and the last one to carry it."""
+        """(elements,) bool: live, with a label that was really given, the last one to carry it."""
         if self.summary is None:
             return np.empty(0, dtype=bool)
-        labels = self.summary.labels
-        highest = self.highest_label
+        labels, highest = self.summary.labels, self.highest_label
         given = self.summary.live & (labels >= 1) & (labels <= (highest if highest is not None else 2**62))
-        return given & ~_superseded(labels)
+        named = given & ~superseded(labels)
+        named[self.spoiled] = False
+        return named
 
     @cached_property
     def highest_label(self) -> int | None:
         """The highest label that was ever given, as far as the map tells; None without a map."""
-        if not isinstance(self.id_map, IdMap):
+        found = self.collection.id_map
+        if not isinstance(found, IdMap):
             return None
-        return max(self.id_map.total_elements_added or 0, max(self.mapping.values(), default=0))
+        return max(found.total_elements_added or 0, max(found.id_to_label.values(), default=0))
 
     @cached_property
     def phantoms(self) -> np.ndarray:
         """(p,) internal ids with label 0 or a label that was never given."""
         if self.summary is None:
-            return np.empty(0, dtype=np.int64)
+            return NO_ELEMENTS
         labels, highest = self.summary.labels, self.highest_label
         never = labels > highest if highest is not None else np.zeros(len(labels), dtype=bool)
         return np.flatnonzero((labels < 1) | never)
@@ -155,10 +168,25 @@ class Site:
     def duplicates(self) -> np.ndarray:
         """(d,) internal ids whose label a later element carries too: hnswlib no longer finds them."""
         if self.summary is None:
-            return np.empty(0, dtype=np.int64)
-        return np.flatnonzero(_superseded(self.summary.labels) & (self.summary.labels >= 1))
+            return NO_ELEMENTS
+        return np.flatnonzero(superseded(self.summary.labels) & (self.summary.labels >= 1))
 
-    # --- the records ----------------------------------------------------------------------------------------
+    @cached_property
+    def spoiled(self) -> np.ndarray:
+        """(s,) internal ids of live elements with components that are not finite, where that was found."""
+        if "CF704" not in self.codes or self.files is None or self.summary is None:
+            return NO_ELEMENTS
+        live = np.flatnonzero(self.summary.live)
+        parts = (live[at : at + CHUNK] for at in range(0, len(live), CHUNK))
+        bad = [part[~np.isfinite(self.files.vectors(part)).all(axis=1)] for part in parts]
+        return np.concatenate(bad) if bad else NO_ELEMENTS
+
+    @property
+    def spoiled_labels(self) -> np.ndarray:
+        """The labels of these elements."""
+        return NO_ELEMENTS if self.summary is None else self.summary.labels[self.spoiled].astype(np.int64)
+
+    # --- the records --------------------------------------------------------------------------------------
 
     @cached_property
     def records(self) -> Records | None:
@@ -172,7 +200,7 @@ class Site:
     def nameless(self) -> np.ndarray:
         """(k,) internal ids of live elements with a given label that no id maps to."""
         if self.summary is None:
-            return np.empty(0, dtype=np.int64)
+            return NO_ELEMENTS
         mapped = np.fromiter(self.mapping.values(), dtype=np.int64, count=len(self.mapping))
         held = self.summary.labels.astype(np.int64)
         return np.flatnonzero(self.named_elements & ~np.isin(held, mapped))
@@ -181,24 +209,34 @@ class Site:
     def proof(self) -> Proof | None:
         """Nameless elements against the records that have none."""
         records = self.records
-        if records is None or self.files is None or not len(self.nameless):
+        if records is None or not len(self.nameless):
             return None
-        without = records.ids(~records.indexed & (records.elements < 0))
-        known = {} if not records.indexed.any() else _known(records)
+        return self._proved(records, records.ids(~records.indexed & (records.elements < 0)), self.nameless)
+
+    @cached_property
+    def claims(self) -> Proof | None:
+        """Elements without identity, or under another's label, against the records that still have none."""
+        records, lone = self.records, np.union1d(self.phantoms, self.duplicates)
+        if records is None or self.files is None or not lone.size:
+            return None
+        vectors = self.files.vectors(lone)
+        real = lone[np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)]
+        taken = set() if self.proof is None else set(self.proof.pairs())
+        without = records.ids(~records.indexed & (records.elements < 0) & ~records.pending)
+        return self._proved(records, [name for name in without if name not in taken], real)
+
+    def _proved(self, records: Records, ids: list[str], elements: np.ndarray) -> Proof | None:
         segment = self.segment
-        cut = (
-            segment is not None
-            and isinstance(self.id_map, BadIdMap)
-            and self.id_map.kind in ("truncated", "malformed")
-        )
-        salvaged = salvage(segment.path(layout.ID_MAP_FILE)) if cut and segment is not None else {}
+        if self.files is None or segment is None:
+            return None
+        cut = isinstance(self.id_map, BadIdMap) and self.id_map.kind in ("truncated", "malformed")
         return prove(
             self.collection,
             self.files,
-            without,
-            self.nameless,
-            known=known,
-            salvaged=salvaged,
+            ids,
+            elements,
+            known=_known(records) if records.indexed.any() else {},
+            salvaged=salvage(segment.path(layout.ID_MAP_FILE)) if cut else {},
             embedder=self.embedder,
             also=self.also,
         )
@@ -206,8 +244,7 @@ class Site:
     @cached_property
     def holdings(self) -> Holdings | None:
         """Where each record's vector is or will come from; None where SQLite cannot be read."""
-        records = self.records
-        return None if records is None else find_holdings(self, records)
+        return None if self.records is None else find_holdings(self, self.records)
 
     @cached_property
     def trial(self) -> Trial | None:
@@ -221,13 +258,9 @@ class Site:
         """(k, dim) float32 vectors as the user gave them: for cosine multiplied by their norms."""
         if self.files is None:
             raise ValueError("level 0 cannot be read")
-        vectors = self.files.vectors(elements)
-        lengths = self.files.lengths
-        if (
-            self.collection.settings.space != "cosine"
-            or isinstance(lengths, Absent)
-            or len(lengths) <= elements.max(initial=-1)
-        ):
+        vectors, lengths = self.files.vectors(elements), self.files.lengths
+        cosine = self.collection.settings.space == "cosine"
+        if not cosine or isinstance(lengths, Absent) or len(lengths) <= elements.max(initial=-1):
             return vectors
         return vectors * lengths[elements][:, None]
 
@@ -237,6 +270,16 @@ class Site:
         return self.header.dim if self.header is not None else self.collection.dimension
 
 
+def with_segments(collection: Collection) -> Collection:
+    """The collection as it will be once the rows of `segments` that it lacks are there, where one fits."""
+    mended = Collection(collection.store, collection.row)
+    for scope, name in (("METADATA", "metadata_segment_id"), ("VECTOR", "vector_segment_id")):
+        fitting = None if collection.segment_rows(scope) else candidate(mended, scope)
+        if fitting is not None:
+            mended.__dict__[name] = str(fitting["id"])
+    return mended
+
+
 def _known(records: Records) -> dict[str, int]:
     """id → element of up to 4,096 indexed records, spread over the whole."""
     held = np.flatnonzero(records.indexed)
@@ -244,43 +287,8 @@ def _known(records: Records) -> dict[str, int]:
     return {records.rows.ids[i]: int(records.elements[i]) for i in chosen.tolist()}
 
 
-def _superseded(labels: np.ndarray) -> np.ndarray:
-    """(n,) bool: a later element carries the same label."""
-    _, last = np.unique(labels[::-1], return_index=True)
-    keep = np.zeros(len(labels), dtype=bool)
-    keep[len(labels) - 1 - last] = True
-    return ~keep
-
-
-def _capacity(segment: VectorSegment, size: int) -> int:
-    facts = segment.facts[layout.LEVEL0_FILE]
-    return 0 if isinstance(facts, Absent) else facts.size // size
-
-
-def _room(segment: VectorSegment, header: Header) -> int:
-    return _capacity(segment, header.size_data_per_element)
-
-
-def _fits_size(segment: VectorSegment, M: int, dim: int) -> bool:
-    facts = segment.facts[layout.LEVEL0_FILE]
-    return 1 < M <= 10_000 and not isinstance(facts, Absent) and facts.size % layout.element_size(dim, M) == 0
-
-
-def _made_header(dim: int, M: int, ef_construction: int, count: int) -> Header:
-    """A header for a flat graph of `count` elements; where searches start is found when it is written."""
-    return Header(
-        persistence_version=layout.PERSISTENCE_VERSION,
-        offset_level0=0,
-        max_elements=max(count, 1),
-        cur_element_count=count,
-        size_data_per_element=layout.element_size(dim, M),
-        label_offset=4 + 8 * M + 4 * dim,
-        offset_data=4 + 8 * M,
-        maxlevel=0,
-        enterpoint=0,
-        maxM=M,
-        maxM0=2 * M,
-        M=M,
-        mult=1 / math.log(M),
-        ef_construction=ef_construction,
-    )
+def _shared_labels(labels: Mapping[str, int]) -> set[int]:
+    """The labels that more than one id has."""
+    given = np.fromiter(labels.values(), dtype=np.int64, count=len(labels))
+    values, counts = np.unique(given, return_counts=True)
+    return set(values[counts > 1].tolist())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from forensics.checks.queue_ahead import passed_over
 from forensics.checks.queue_marks import METADATA, VECTOR, Poisoned, poisoned_marks
-from forensics.checks.queue_ahead import _passed_over
 from forensics.readers.database import SeqId
 from forensics.readers.id_map import IdMap
 from forensics.readers.watermarks import reach
@@ -65,7 +65,7 @@ class Watermarks:
             return _cured(poison)
         if stored is None:
             return Target(None, "keep", "it cannot be decoded")
-        passed = _passed_over(self.collection, scope) if self.ahead else {}
+        passed = passed_over(self.collection, scope) if self.ahead else {}
         if not passed:
             return Target(stored, "keep")
         first = min(passed.values())

@@ -18,6 +18,7 @@ from forensics.repair.options import RepairOptions
 @cache
 def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     """kind → the function that does it; what needs hnswlib loads it in a child only."""
+    from forensics.repair.actions.catalogue import CATALOGUE
     from forensics.repair.actions.database import DATABASE_ACTIONS
     from forensics.repair.actions.frame import FRAME
     from forensics.repair.actions.marks import MARKS
@@ -25,7 +26,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
 
-    return {**DATABASE_ACTIONS, **FRAME, **NAMES, **VECTORS, **ROWS, **MARKS}
+    return {**CATALOGUE, **DATABASE_ACTIONS, **FRAME, **NAMES, **VECTORS, **ROWS, **MARKS}
 
 
 def run_action(action: Action, context: DraftContext) -> dict[str, Json]:

@@ -4,9 +4,11 @@ nothing.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 
+from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import DATABASE, SeqId
@@ -16,6 +18,10 @@ Report = dict[str, Json]
 FULL_TEXT = "embedding_fulltext_search"
 CREATE_FULL_TEXT = f"CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(string_value, tokenize='trigram')"
 """As metadb migration 3 makes it."""
+FILL_FULL_TEXT = (
+    f"INSERT INTO main.{FULL_TEXT} (rowid, string_value) SELECT id, string_value FROM main.embedding_metadata"
+    " WHERE key = 'chroma:document' AND string_value IS NOT NULL"
+)
 
 
 def settle_journal(work: Work) -> Report:
@@ -25,10 +31,59 @@ def settle_journal(work: Work) -> Report:
 
 
 def rebuild_indexes(work: Work) -> Report:
-    """Every index b-tree is built anew from the rows."""
-    with work.database() as connection:
-        connection.execute("REINDEX")
-    return {}
+    """Every index b-tree is built anew from the rows; where one is too damaged even for that, the whole file
+    is.
+    """
+    try:
+        with work.database() as connection:
+            connection.execute("REINDEX")
+        return {"how": "REINDEX"}
+    except Refused:
+        _copied_by_rows(work)
+        return {"how": "rows copied"}
+
+
+def _copied_by_rows(work: Work) -> None:
+    """The draft's database is a new one of the same schema with the rows of every table; it has every index anew."""
+    path = work.draft.copy_in(DATABASE)
+    fresh = work.draft.scratch / "by-rows.sqlite3"
+    fresh.unlink(missing_ok=True)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("ATTACH ? AS damaged", (str(path),))
+        _copy_schema_and_rows(connection)
+    except sqlite3.Error as error:
+        raise Refused(f"The rows cannot be copied either: {error}.") from error
+    finally:
+        connection.close()
+    shutil.copyfile(fresh, path)
+    fresh.unlink()
+
+
+def _copy_schema_and_rows(connection: sqlite3.Connection) -> None:
+    """Tables with their rows, then the full-text table, then indexes and the rest.
+
+    The WHERE keeps SQLite from copying whole b-trees of tables and indexes, damage included.
+    """
+    for name in ("page_size", "user_version", "application_id", "auto_vacuum"):
+        value = connection.execute(f"PRAGMA damaged.{name}").fetchone()[0]
+        connection.execute(f"PRAGMA main.{name} = {int(value)}")
+    sql = (
+        "SELECT type, name, sql FROM damaged.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+    )
+    items = [item for item in connection.execute(sql).fetchall() if not item[1].startswith(f"{FULL_TEXT}_")]
+    connection.execute("BEGIN")
+    for _, name, create in (item for item in items if item[0] == "table"):
+        connection.execute(create)
+        if name != FULL_TEXT:
+            connection.execute(
+                f'INSERT INTO main."{name}" SELECT * FROM damaged."{name}" NOT INDEXED WHERE true'
+            )
+    if any(name == FULL_TEXT for _, name, _ in items):
+        connection.execute(FILL_FULL_TEXT)
+    for _, _, create in (item for item in items if item[0] != "table"):
+        connection.execute(create)
+    connection.execute("COMMIT")
 
 
 def rebuild_full_text(work: Work) -> Report:
@@ -38,10 +93,7 @@ def rebuild_full_text(work: Work) -> Report:
     with work.database() as connection:
         _drop_full_text(connection)
         connection.execute(CREATE_FULL_TEXT)
-        done = connection.execute(
-            f"INSERT INTO {FULL_TEXT} (rowid, string_value) SELECT id, string_value FROM embedding_metadata"
-            " WHERE key = 'chroma:document' AND string_value IS NOT NULL"
-        )
+        done = connection.execute(FILL_FULL_TEXT)
         return {"documents": done.rowcount}
 
 
@@ -67,30 +119,39 @@ def _forget(connection: sqlite3.Connection, table: str) -> None:
 
 
 def convert_sequence_ids(work: Work) -> Report:
-    """Every max_seq_id is an integer, as metadb migration 5 makes it."""
-    if not work.store.is_modern:
-        raise Refused("the migrations of this store keep max_seq_id as BLOBs.")
+    """Every max_seq_id is stored as the migrations say: an integer after metadb 5, before it 8 bytes
+    big-endian.
+    """
+    modern = work.store.is_modern
     with work.database() as connection:
-        rows = connection.execute(
-            "SELECT segment_id, seq_id FROM max_seq_id WHERE typeof(seq_id) != 'integer'"
-        ).fetchall()
-        values = [(SeqId.decode(cell).value, segment) for segment, cell in rows]
-        if any(value is None for value, _ in values):
+        sql = "SELECT segment_id, seq_id FROM max_seq_id WHERE typeof(seq_id) != ?"
+        rows = connection.execute(sql, ("integer" if modern else "blob",)).fetchall()
+        values = {segment: SeqId.decode(cell).value for segment, cell in rows}
+        if None in values.values():
             raise Refused("a max_seq_id cannot be decoded.")
-        connection.executemany("UPDATE max_seq_id SET seq_id = ? WHERE segment_id = ?", values)
+        cells = [
+            (value if modern else (value or 0).to_bytes(8, "big"), segment)
+            for segment, value in values.items()
+        ]
+        connection.executemany("UPDATE max_seq_id SET seq_id = ? WHERE segment_id = ?", cells)
     return {"rows": len(values)}
 
 
 def set_dimension(work: Work) -> Report:
-    """collections.dimension is that of the index."""
+    """collections.dimension is that of the index, or where there is none of all queued vectors."""
     site = work.site()
-    if site.header is None:
-        raise Refused("without a sound header the dimension is not known.")
+    dim = site.header.dim if site.header is not None else _queued_dimension(work)
     with work.database() as connection:
-        connection.execute(
-            "UPDATE collections SET dimension = ? WHERE id = ?", (site.header.dim, site.collection.id)
-        )
-    return {"from": site.collection.dimension, "to": site.header.dim}
+        connection.execute("UPDATE collections SET dimension = ? WHERE id = ?", (dim, site.collection.id))
+    return {"from": site.collection.dimension, "to": dim}
+
+
+def _queued_dimension(work: Work) -> int:
+    rows = work.collection().queue.rows()
+    sizes = set() if isinstance(rows, Absent) else {row.vector_bytes for row in rows if row.vector_bytes}
+    if len(sizes) != 1:
+        raise Refused("without a sound header the dimension is not known.")
+    return sizes.pop() // 4
 
 
 def quarantine_orphan_rows(work: Work) -> Report:

@@ -12,10 +12,11 @@ from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles, Level0Summary
+from forensics.readers.id_map import IdMap
 from forensics.readers.link_walk import LinkWalk
-from forensics.repair.actions.work import Work
+from forensics.repair.actions.norms import fill_norms
+from forensics.repair.actions.work import Work, with_ids
 from forensics.repair.site import Site
-from forensics.sources import QUEUE, fetch, find_sources
 from forensics.store import VectorSegment
 from forensics.writers import segment_files
 from forensics.writers.atomic import replacing
@@ -85,37 +86,22 @@ def rewrite_link_lists(work: Work) -> Report:
 
 
 def restore_lengths(work: Work) -> Report:
-    """length.bin has one float per element: what it held, else the norm of the queued vector, else 1."""
+    """length.bin has one float per element: what it held; for cosine else the norm of the queued vector, else
+    of the document embedded again where that gives the direction that is stored, else 1.
+    """
     site = work.site()
     segment, files, header, summary = framed(site)
     lengths = np.ones(header.cur_element_count, dtype=np.float32)
-    known = np.zeros(0, np.float32) if isinstance(files.lengths, Absent) else np.asarray(files.lengths)
+    known = np.empty(0, np.float32) if isinstance(files.lengths, Absent) else np.asarray(files.lengths)
     lengths[: len(known)] = known
-    unknown = np.ones(len(lengths), dtype=bool)
-    unknown[: len(known)] = (
-        ~(np.isfinite(known) & (known > 0)) if site.collection.settings.space == "cosine" else False
-    )
-    lengths[unknown] = 1.0
-    found = (
-        _norms_from_queue(site, summary, unknown, lengths)
-        if site.collection.settings.space == "cosine"
-        else 0
-    )
+    report: Report = {"unknown": 0}
+    if site.collection.settings.space == "cosine":
+        unknown = ~(np.isfinite(lengths) & (lengths > 0))
+        unknown[len(known) :] = True
+        lengths[unknown] = 1.0
+        report = fill_norms(site, unknown & summary.live, lengths)
     segment_files.write_lengths(work.place(segment, layout.LENGTH_FILE), lengths)
-    return {"unknown": int(unknown.sum()), "from_queue": found}
-
-
-def _norms_from_queue(site: Site, summary: Level0Summary, unknown: np.ndarray, lengths: np.ndarray) -> int:
-    """Fills the norms of elements whose record's vector is still queued; returns how many."""
-    records = site.records
-    if records is None:
-        return 0
-    lost = np.flatnonzero(records.indexed & unknown[np.maximum(records.elements, 0)])
-    sources = find_sources(site.collection, [records.rows.ids[i] for i in lost.tolist()])
-    queued = np.flatnonzero(sources.kind == QUEUE)
-    if queued.size:
-        lengths[records.elements[lost[queued]]] = fetch(site.collection, sources, queued).norms
-    return len(queued)
+    return report
 
 
 def cut_trailing_bytes(work: Work) -> Report:
@@ -149,44 +135,67 @@ def _keep_tail(work: Work, segment: VectorSegment, name: str, size: int) -> None
 
 
 def drop_phantom_elements(work: Work) -> Report:
-    """Elements without identity are gone: cut off where they are the last, else named, flagged and left
-    alone.
+    """No element is without identity: proved ones have a label and their record, the last others are cut off,
+    the rest is named, flagged deleted and left alone.
     """
     site = work.site()
     segment, _, header, summary = framed(site)
     count = header.cur_element_count
-    inner = np.setdiff1d(np.arange(count), site.phantoms)
-    keep = int(inner[-1]) + 1 if inner.size else 0
-    middle = site.phantoms[site.phantoms < keep]
+    claimed = np.intersect1d(site.phantoms, claimed_elements(site))
+    real = np.setdiff1d(np.arange(count), np.setdiff1d(site.phantoms, claimed))
+    keep = int(real[-1]) + 1 if real.size else 0
     if keep < count:
         short = replace(header, cur_element_count=keep)
         cut = Level0Summary(summary.labels[:keep], summary.deleted[:keep], summary.counts[:keep])
-        segment_files.write_header(
-            work.place(segment, layout.HEADER_FILE), settled(short, cut, Absent("not walked yet"))
-        )
-    if middle.size:
-        retire(work, site, middle, fresh=True)
-    return {"cut": count - keep, "retired": len(middle)}
+        path = work.place(segment, layout.HEADER_FILE)
+        segment_files.write_header(path, settled(short, cut, Absent("not walked yet")))
+    name_elements(work, site, site.phantoms[site.phantoms < keep])
+    return {
+        "cut": count - keep,
+        "claimed": len(claimed),
+        "retired": int((site.phantoms < keep).sum()) - len(claimed),
+    }
 
 
-def retire(work: Work, site: Site, elements: np.ndarray, *, fresh: bool) -> int:
-    """These elements are flagged deleted; with `fresh` each has a label of its own that no other has.
+def claimed_elements(site: Site) -> np.ndarray:
+    """(c,) internal ids that are proved to be records although they lack identity."""
+    return np.empty(0, np.int64) if site.claims is None else site.claims.element[site.claims.proved]
 
-    Returns the highest label given. The counter of the id map has to follow it.
+
+def name_elements(work: Work, site: Site, elements: np.ndarray) -> None:
+    """Each of these has a label that no other has: proved ones live under their record's id, the others are
+    flagged deleted. The counter of the id map is above all of them.
     """
+    if not elements.size:
+        return
     segment, *_ = framed(site)
-    directory = work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE)
     first = next_label(site)
+    labels = np.arange(first, first + len(elements), dtype=np.int64)
+    owned = np.isin(elements, claimed_elements(site))
+    directory = work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE)
     with level0_for_writing(directory) as level0:
-        level0["flags"][elements] |= layout.DELETED_FLAG
-        if fresh:
-            level0["label"][elements] = np.arange(first, first + len(elements), dtype=np.uint64)
-    last = first + len(elements) - 1 if fresh else first - 1
-    if fresh and not isinstance(site.id_map, Absent):
-        work.save_map(
-            site, replace(site.id_map, total_elements_added=max(last, site.id_map.total_elements_added or 0))
-        )
-    return last
+        level0["label"][elements] = labels.astype(np.uint64)
+        level0["flags"][elements[~owned]] |= layout.DELETED_FLAG
+        level0["flags"][elements[owned]] &= ~np.uint8(layout.DELETED_FLAG)
+    _map_claimed(work, site, dict(zip(elements.tolist(), labels.tolist(), strict=True)))
+
+
+def _map_claimed(work: Work, site: Site, labels: dict[int, int]) -> None:
+    """The id map, where there is one, also has the proved ids; without one they are proved again when it is
+    made.
+    """
+    if not isinstance(site.id_map, IdMap):
+        return
+    claims = site.claims
+    pairs = {} if claims is None else {n: e for n, e in claims.pairs().items() if e in labels}
+    mapping = {**site.mapping, **{name: labels[element] for name, element in pairs.items()}}
+    total = max(*labels.values(), site.id_map.total_elements_added or 0)
+    work.save_map(site, with_ids(site.id_map, mapping, total))
+    how = {} if claims is None else dict(zip(claims.ids, claims.how.tolist(), strict=True))
+    work.keep_provenance(
+        (name, labels[element], "level 0", "", element, True, True, how[name])
+        for name, element in pairs.items()
+    )
 
 
 def next_label(site: Site) -> int:

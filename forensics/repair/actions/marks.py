@@ -14,7 +14,6 @@ from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import DELETE, topic_of
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.work import Work
-from forensics.repair.rules_records import undecodable
 from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
 from forensics.store import Collection, Store
@@ -134,8 +133,7 @@ def _unused_id(connection: sqlite3.Connection, owner: Collection) -> str:
 def quarantine_queue_rows(work: Work) -> Report:
     """No pending row is left that no release can apply; they are in the case as JSON lines."""
     site = work.site()
-    rows = site.collection.queue.rows()
-    bad = [] if isinstance(rows, Absent) else undecodable(rows, site.dim)
+    bad = sorted(site.blocking)
     with work.database() as connection:
         connection.row_factory = sqlite3.Row
         marks = ",".join("?" * len(bad))

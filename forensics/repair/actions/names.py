@@ -11,7 +11,7 @@ from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers import layout
 from forensics.readers.id_map import IdMap
-from forensics.repair.actions.frame import Report, framed, next_label, retire
+from forensics.repair.actions.frame import Report, claimed_elements, framed, name_elements, next_label
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import FLAGGED
 from forensics.repair.site import Site
@@ -132,20 +132,21 @@ def _with_vectors(
 
 
 def retire_elements(work: Work) -> Report:
-    """Elements that no record claims are flagged deleted, so that no search returns them; their vectors are
-    in the case.
+    """No search returns an element that no record claims: each is flagged deleted, its vector is in the case.
+    Those under another's label that are proved to be records live under a label of their own.
     """
     site = work.site()
-    _, _, _, summary = framed(site)
-    nameless, doubles = site.nameless, site.duplicates
-    lone = np.concatenate([nameless, doubles])
+    segment, _, _, summary = framed(site)
+    unproved = np.setdiff1d(
+        site.nameless, np.empty(0, np.int64) if site.proof is None else site.proof.element
+    )
+    lone = np.concatenate([unproved, np.setdiff1d(site.duplicates, claimed_elements(site))])
     labels = [str(label) for label in summary.labels[lone].tolist()]
     work.keep_records("quarantined", _with_vectors(site, labels, lone, "element without an id"))
-    if nameless.size:
-        retire(work, site, nameless, fresh=False)
-    if doubles.size:
-        retire(work, site, doubles, fresh=True)
-    return {"nameless": len(nameless), "duplicates": len(doubles)}
+    if unproved.size:
+        set_deleted(work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE), unproved, True)
+    name_elements(work, site, site.duplicates)
+    return {"nameless": len(unproved), "duplicates": len(site.duplicates)}
 
 
 NAMES: dict[str, Callable[[Work], Report]] = {

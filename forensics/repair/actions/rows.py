@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from forensics.absent import Absent
+from forensics.checks.id_text import malformed, trimmed
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.id_map import IdMap
@@ -16,7 +17,6 @@ from forensics.repair.actions.frame import Report
 from forensics.repair.actions.names import element_of
 from forensics.repair.actions.work import Work, with_ids
 from forensics.repair.holdings import LOST
-from forensics.repair.ids import is_malformed, trimmed
 from forensics.repair.rules_records import split_by_collision
 from forensics.repair.site import Site
 from forensics.writers.segment_files import set_deleted
@@ -65,7 +65,7 @@ def delete_ids(work: Work) -> Report:
     rows = site.collection.rows
     if isinstance(rows, Absent):
         raise Refused(rows.reason)
-    return set_aside(work, site, [name for name in rows.ids if is_malformed(name)])
+    return set_aside(work, site, [rows.ids[row] for row in malformed(rows.ids)])
 
 
 def set_aside_records(work: Work) -> Report:
@@ -84,11 +84,6 @@ def set_aside(work: Work, site: Site, ids: Sequence[str]) -> Report:
         rowids = _rowids(connection, site, ids)
         work.keep_records("set-aside", _kept(connection, site, rowids))
         _delete_rows(connection, sorted(rowids.values()))
-        queued = [(site.collection.queue.topic, name) for name in ids]
-        connection.executemany(
-            "DELETE FROM embeddings_queue WHERE topic = ? AND id = ? AND vector IS NOT NULL", []
-        )
-        work.keep_rows("set-aside-queue-ids", ("topic", "id"), queued)
     mapped = [name for name in ids if name in site.mapping]
     if mapped and isinstance(site.id_map, IdMap):
         _unmap(work, site, site.id_map, mapped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,20 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.engine import make_searchable, native_add, native_build
-from forensics.errors import MissingPackage, Refused
+from forensics.engine import native_add, native_build
+from forensics.errors import Refused
 from forensics.readers import layout
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.frame import Report, framed, next_label
 from forensics.repair.actions.marks import set_watermark
 from forensics.repair.actions.names import element_of
-from forensics.repair.actions.work import Work, digests, new_map, with_ids
-from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE
+from forensics.repair.actions.replacing import relink_elements, replace_vectors, retire_spoiled
+from forensics.repair.actions.work import Work, new_map, with_ids
+from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE
 from forensics.repair.site import Site
 from forensics.sources import QUEUE, documents, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
-from forensics.writers.relink import relink
 
+REBUILT = (INDEXED, FLAGGED, PROVED, CLAIMED, SOURCE, PENDING, EMBED)
+"""The states of records that a new index holds."""
 SPARE = 1.1
 """Capacity of a touched index, as a multiple of its records."""
 
@@ -65,7 +66,7 @@ def gather(site: Site, positions: np.ndarray) -> Batch:
     batch = Batch.empty([str(holdings.ids[i]) for i in positions.tolist()], dim)
     batch.origin = [("", "", -1, True, "")] * len(positions)
     state = holdings.state[positions]
-    _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED))))
+    _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED, CLAIMED))))
     _from_elsewhere(site, batch, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
     _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
     if not np.isfinite(batch.raw).all():
@@ -77,11 +78,11 @@ def _from_level0(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarr
     if not mine.size or site.files is None or site.records is None or site.summary is None:
         return
     elements = site.records.elements[positions[mine]].copy()
-    if site.proof is not None:
-        proved = {name: int(e) for name, e in zip(site.proof.ids, site.proof.element, strict=True) if e >= 0}
-        elements = np.array(
-            [proved.get(batch.ids[i], e) for i, e in zip(mine.tolist(), elements.tolist(), strict=True)]
-        )
+    pairs = [each.pairs() for each in (site.proof, site.claims) if each is not None]
+    if pairs:
+        place = {name: element for each in pairs for name, element in each.items()}
+        both = zip(mine.tolist(), elements.tolist(), strict=True)
+        elements = np.array([place.get(batch.ids[i], e) for i, e in both], dtype=np.int64)
     batch.stored[mine], batch.raw[mine] = site.files.vectors(elements), site.raw_vectors(elements)
     batch.exact[mine] = True
     lengths = site.files.lengths
@@ -154,6 +155,7 @@ def add_missing_vectors(work: Work) -> Report:
     first = next_label(site)
     labels = np.arange(first, first + len(positions), dtype=np.int64)
     directory = work.whole(segment)
+    retire_spoiled(work, site, directory)
     work.tell(f"adding {len(positions)} vectors", 0.3)
     space = site.collection.settings.space
     added = native_add(directory, space, header.dim, batch.raw, labels, capacity(work, site))
@@ -187,7 +189,7 @@ def rebuild_segment(work: Work) -> Report:
     segment, collection = site.segment, site.collection
     if segment is None or site.holdings is None or site.dim is None:
         raise Refused(f"{collection.name} has no vector segment or no dimension, so nothing can be built.")
-    positions = np.flatnonzero(site.holdings.mask(INDEXED, FLAGGED, PROVED, SOURCE, PENDING, EMBED))
+    positions = np.flatnonzero(site.holdings.mask(*REBUILT))
     batch = gather(site, positions)
     labels = np.arange(1, len(positions) + 1, dtype=np.int64)
     directory = work.draft.new(segment.relative)
@@ -232,62 +234,6 @@ def _parameters(site: Site) -> tuple[int, int]:
     if isinstance(geometry, Absent):
         return settings.M, settings.ef_construction
     return geometry.M, geometry.ef_construction
-
-
-def relink_elements(work: Work) -> Report:
-    """Every live vector of the index finds itself, or is counted here; the case holds what was asked and of
-    which files.
-    """
-    site = work.site()
-    segment, _, header, _ = framed(site)
-    work.tell("searching every vector by itself", 0.5)
-    directory = work.whole(segment)
-    try:
-        found = make_searchable(
-            directory, site.collection.settings.space, header.dim, threads=work.options.threads
-        )
-    except MissingPackage as error:
-        return {"skipped": str(error)}
-    searched = {"asked": found.asked, "missing": len(found.missing), "files": digests(directory.joinpath)}
-    work.evidence("self-search", ".json").write_text(json.dumps(searched), encoding="utf-8")
-    return {"asked": found.asked, "missing": found.missing.tolist()[:100], "hopeless": len(found.hopeless)}
-
-
-def replace_vectors(work: Work) -> Report:
-    """Elements carry the vector that the newest applied queue row gives; the older ones are in the case."""
-    site = work.site()
-    segment, files, _, _ = framed(site)
-    if site.records is None:
-        raise Refused("SQLite cannot be read.")
-    held = np.flatnonzero(site.records.indexed)
-    ids = [site.records.rows.ids[i] for i in held.tolist()]
-    sources = find_sources(site.collection, ids)
-    queued = np.flatnonzero((sources.kind == QUEUE) & (sources.ref <= site.watermark))
-    new = fetch(site.collection, sources, queued)
-    elements = site.records.elements[held[queued]]
-    old = files.vectors(elements)
-    tolerance = 4e-7 if site.collection.settings.space == "cosine" else 0.0
-    differs = ~(np.abs(new.stored - old).max(axis=1, initial=0.0) <= tolerance)
-    if not differs.any():
-        return {"replaced": 0}
-    changed = elements[differs]
-    names = [ids[i] for i in queued[differs].tolist()]
-    work.keep_records("replaced", _older(names, changed, old[differs]))
-    directory = work.changeable(
-        segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LENGTH_FILE, layout.LINKS_FILE
-    )
-    with level0_for_writing(directory) as level0:
-        level0["vector"][changed] = new.stored[differs]
-    if site.collection.settings.space == "cosine":
-        with file_for_writing(directory / layout.LENGTH_FILE) as raw:
-            raw[: raw.size // 4 * 4].view("<f4")[changed] = new.norms[differs]
-    relink(directory, changed, site.collection.settings.space)
-    return {"replaced": len(changed)}
-
-
-def _older(ids: list[str], elements: np.ndarray, vectors: np.ndarray) -> Iterator[dict[str, object]]:
-    for name, element, vector in zip(ids, elements.tolist(), vectors, strict=True):
-        yield {"kind": "older vector, as stored", "id": name, "element": element, "vector": vector.tolist()}
 
 
 VECTORS: dict[str, Callable[[Work], Report]] = {

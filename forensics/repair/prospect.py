@@ -1,0 +1,125 @@
+"""The header that describes what level 0 really holds: the stored one corrected, or one made from the
+settings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.readers import layout
+from forensics.readers.hnsw import HnswFiles
+from forensics.readers.id_map import IdMap
+from forensics.readers.layout import Header
+from forensics.store import Collection, VectorSegment
+
+
+def prospective_header(collection: Collection, segment: VectorSegment) -> Header | None:
+    """None where no whole element is left, or neither header nor SQLite tells the dimension."""
+    sound = segment.files.geometry
+    guessed = isinstance(sound, Absent)
+    header = _made_from_settings(collection, segment) if isinstance(sound, Absent) else sound
+    labels = None if header is None else _labels_on_disk(segment, header)
+    if header is None or labels is None or not len(labels):
+        return None
+    given = collection.id_map if isinstance(collection.id_map, IdMap) else None
+    if guessed:
+        count = _count_of(labels, given)
+    else:
+        count = min(header.cur_element_count, len(labels))
+        count = max(count, _mapped_beyond(labels, count, given))
+    return replace(header, cur_element_count=count, max_elements=max(header.max_elements, count, 1))
+
+
+def _labels_on_disk(segment: VectorSegment, header: Header) -> np.ndarray | None:
+    """(room,) int64 labels of every slot that data_level0.bin has bytes for."""
+    files = HnswFiles(segment.directory, segment.path)
+    files.header = header
+    whole = files.level0_whole
+    return None if isinstance(whole, Absent) else whole["label"].astype(np.int64)
+
+
+def _count_of(labels: np.ndarray, id_map: IdMap | None) -> int:
+    """Elements of which the header says nothing: up to the last that the map names, and what follows
+    lawfully.
+    """
+    highest = len(labels) if id_map is None else _highest(id_map)
+    mapped = np.empty(0, np.int64) if id_map is None else id_map.labels()
+    named = np.flatnonzero(np.isin(labels, mapped))
+    start = int(named[-1]) + 1 if named.size else 0
+    return start + _lawful(labels, start, highest)
+
+
+def _lawful(labels: np.ndarray, start: int, highest: int) -> int:
+    """How many slots from `start` on carry labels of 1 to `highest` that no slot before them carries."""
+    legal = (labels >= 1) & (labels <= highest) & ~_repeats(labels)
+    stops = np.flatnonzero(~legal[start:])
+    return int(stops[0]) if stops.size else len(labels) - start
+
+
+def _mapped_beyond(labels: np.ndarray, count: int, id_map: IdMap | None) -> int:
+    """One past the last slot behind `count` that the map needs, where all between are lawful; else 0.
+
+    The header counts too few elements: the map names labels that only stand behind the last counted one.
+    """
+    if id_map is None or count >= len(labels):
+        return 0
+    mapped = id_map.labels()
+    needed = mapped[~np.isin(mapped, labels[:count])]
+    behind = np.flatnonzero(np.isin(labels[count:], needed))
+    if not behind.size:
+        return 0
+    end = count + int(behind[-1]) + 1
+    return end if _lawful(labels[:end], count, _highest(id_map)) == end - count else 0
+
+
+def _highest(id_map: IdMap) -> int:
+    return max(id_map.total_elements_added or 0, max(id_map.id_to_label.values(), default=0))
+
+
+def _repeats(labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: an earlier slot carries the same label."""
+    _, first = np.unique(labels, return_index=True)
+    out = np.ones(len(labels), dtype=bool)
+    out[first] = False
+    return out
+
+
+def superseded(labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: a later element carries the same label."""
+    return _repeats(labels[::-1])[::-1]
+
+
+def _made_from_settings(collection: Collection, segment: VectorSegment) -> Header | None:
+    """From the dimension and M that SQLite records, or from an M of the broken header that fits the file."""
+    settings, dim, broken = collection.settings, collection.dimension, segment.files.header
+    facts = segment.facts[layout.LEVEL0_FILE]
+    if dim is None or isinstance(facts, Absent):
+        return None
+    told = 0 if isinstance(broken, Absent) else broken.M
+    fits = 1 < told <= 10_000 and facts.size % layout.element_size(dim, told) == 0
+    M = told if fits else settings.M
+    return made_header(dim, M, settings.ef_construction, facts.size // layout.element_size(dim, M))
+
+
+def made_header(dim: int, M: int, ef_construction: int, count: int) -> Header:
+    """A header for a flat graph of `count` elements; where searches start is found when it is written."""
+    return Header(
+        persistence_version=layout.PERSISTENCE_VERSION,
+        offset_level0=0,
+        max_elements=max(count, 1),
+        cur_element_count=count,
+        size_data_per_element=layout.element_size(dim, M),
+        label_offset=4 + 8 * M + 4 * dim,
+        offset_data=4 + 8 * M,
+        maxlevel=0,
+        enterpoint=0,
+        maxM=M,
+        maxM0=2 * M,
+        M=M,
+        mult=1 / math.log(M),
+        ef_construction=ef_construction,
+    )

@@ -1,0 +1,140 @@
+"""What to do about ids, labels and vectors of one collection's index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from forensics.repair.holdings import EMBED, LOST, PROVED, SOURCE
+from forensics.repair.proposals import Proposal, propose
+from forensics.repair.site import Site
+from forensics.repair.wording import from_where, how_many, is_unverified
+
+MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
+OF_ADDING = frozenset({"CF212", "CF304", "CF408", "CF501", "CF704"})
+"""What can be the reason for adding vectors; also a queue row that had to be taken out."""
+
+
+def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    """Ids and labels."""
+    name, options, proof = site.collection.name, site.options, site.proof
+    proved = 0 if proof is None else int(proof.proved.sum())
+    if codes & MAP_LOST:
+        yield from _lost_map(site, codes & MAP_LOST, proved)
+    elif proved and codes & {"CF409", "CF501"}:
+        title = f"Give {proved} vectors that only lack their id back to their records"
+        heals = codes & {"CF409"}
+        yield propose(
+            "rebuild-id-map",
+            name,
+            codes & {"CF409", "CF501"},
+            title,
+            options,
+            heals=heals,
+            why=_proofs(site),
+            parameters={"proved": proved},
+        )
+    if codes & {"CF304", "CF310", "CF406", "CF407", "CF408"}:
+        title = "Make the two halves of the id map each other's inverse, and its counter right"
+        yield propose(
+            "mend-id-map", name, codes & {"CF304", "CF310", "CF406", "CF407", "CF408"}, title, options
+        )
+    if "CF411" in codes:
+        yield propose(
+            "clear-deleted-flags",
+            name,
+            {"CF411"},
+            "Clear the deleted flag of elements whose records live",
+            options,
+        )
+    if "CF503" in codes and site.records is not None:
+        ghosts = len(site.records.ghosts)
+        title = f"Move {ghosts} ids without a record out of the index into the case, with their vectors"
+        yield propose(
+            "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
+        )
+    yield from _retired(site, codes, proved)
+
+
+def _retired(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
+    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove
+    it.
+    """
+    count = len(_unproved(site)) + len(site.duplicates)
+    wanted = codes & {"CF409", "CF410"} or (codes & MAP_LOST and proved)
+    if not count or not wanted:
+        return
+    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any())
+    of_map = codes & MAP_LOST
+    yield propose(
+        "retire-elements",
+        site.collection.name,
+        codes & {"CF409", "CF410"} | of_map,
+        f"Flag {count} elements that no record claims as deleted; their vectors go to the case",
+        site.options,
+        heals=codes & {"CF409", "CF410"},
+        safety="lossy" if lost else "safe",
+        approval="accept-loss" if lost else "yes",
+        why="they may belong to the lost records; an embedder could prove it" if lost else "",
+    )
+
+
+def _unproved(site: Site) -> np.ndarray:
+    """Nameless elements that the proof gives to no record."""
+    taken = site.proof.element if site.proof is not None else np.empty(0, dtype=np.int64)
+    return np.setdiff1d(site.nameless, taken)
+
+
+def _lost_map(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
+    if not proved or site.holdings is None or site.proof is None:
+        return
+    lost = int(site.holdings.mask(LOST).sum())
+    yield propose(
+        "rebuild-id-map",
+        site.collection.name,
+        codes,
+        f"Write the id map anew: of {len(site.nameless)} vectors {proved} are proved to be their record's",
+        site.options,
+        safety="lossy" if lost else "safe",
+        approval="accept-loss" if lost else "yes",
+        loses=lost,
+        why=_proofs(site) + (f"; refused: {site.proof.refused}" if site.proof.refused else ""),
+        parameters={"proved": proved},
+    )
+
+
+def _proofs(site: Site) -> str:
+    """ "279 by order, 1 by queue"."""
+    counts = {} if site.proof is None else site.proof.counts()
+    return ", ".join(f"{count} by {how}" for how, count in sorted(counts.items()) if how)
+
+
+def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    """Vectors that are missing or wrong."""
+    holdings, name = site.holdings, site.collection.name
+    if holdings is None:
+        return
+    if codes & {"CF504", "CF706"}:
+        title = "Write the vector of the newest queue row, or the normalised one, over the wrong one (kept)"
+        yield propose("replace-vectors", name, codes & {"CF504", "CF706"}, title, site.options)
+    counts = holdings.counts()
+    added, lost = counts.get(SOURCE, 0) + counts.get(EMBED, 0), counts.get(LOST, 0)
+    if codes & MAP_LOST and (
+        (lost and not set(site.options.accept_loss) & codes) or not counts.get(PROVED, 0)
+    ):
+        return
+    healed = codes & {"CF704"} if not lost else frozenset[str]()
+    if added:
+        yield propose(
+            "add-missing-vectors",
+            name,
+            codes & (OF_ADDING | MAP_LOST) or site.codes & {"CF208", "CF209", "CF809"},
+            f"Add {added} missing vectors to the index of {name}: {from_where(site)}",
+            site.options,
+            heals=healed,
+            safety="lossy" if lost or is_unverified(site) else "safe",
+            loses=lost,
+            why="only what is missing is added; the index is not built again",
+            parameters=how_many(site),
+        )

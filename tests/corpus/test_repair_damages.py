@@ -1,0 +1,130 @@
+"""Every damage of the two menus: named, repaired as far as the plan promises, and silent on a second look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forensics as fx
+from forensics import samples
+from forensics.testing.menu import menu
+from forensics.testing.store_damage import store_menu
+
+EMBEDDER = "forensics.testing.embedder:embed"
+MANUAL = frozenset(
+    {"CF001", "CF002", "CF003", "CF008", "CF010", "CF011", "CF101", "CF102", "CF104", "CF111"}
+    | {"CF702", "CF703", "CF705", "CF708", "CF801", "CF807"}
+)
+"""What only a person can decide, or what later work recovers; the plan must say so and touch nothing."""
+TIDY = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
+QUICK = frozenset(
+    {
+        "directory_removed",
+        "header_zeroed",
+        "header_counts_too_few",
+        "level0_halved",
+        "link_list_size_torn",
+        "id_map_hostile",
+        "label_doubled",
+        "labels_zeroed",
+        "records_flagged",
+        "rows_deleted",
+        "vector_stale",
+        "vectors_not_finite",
+        "links_emptied",
+        "ids_padded",
+        "journal-left",
+        "index-page-zeroed",
+        "full-text-dropped",
+        "rows-orphaned",
+        "vector-segment-row-deleted",
+        "metadata-segment-row-deleted",
+        "queue-emptied",
+        "watermark-ahead",
+        "watermark-in-map-only",
+        "queue-metadata-cut",
+        "migration-hash-edited",
+        "sequence-id-converted-early",
+        "queue-config-cut",
+        "tenant-deleted",
+    }
+)
+"""At least one damage for every kind of action; the others take minutes together."""
+
+
+def damages() -> list[Any]:
+    found: dict[str, tuple[str, bool, Callable[[Path], None]]] = {}
+    for name, entry in menu().items():
+        found[name] = ("1.5.9/healthy", False, entry.apply)
+    for name, damage in store_menu().items():
+        found[name] = (damage.sample, damage.deep, damage)
+    return [
+        pytest.param(*row, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name, row in sorted(found.items())
+    ]
+
+
+def look(store: Path, deep: bool) -> Any:
+    with fx.open_store(store) as opened:
+        return fx.diagnose(opened, deep=deep)
+
+
+def test_the_quick_ones_are_on_the_menus() -> None:
+    assert set(menu()) | set(store_menu()) >= QUICK
+
+
+@pytest.mark.parametrize(("name", "deep", "damage"), damages())
+def test_a_damage_is_repaired_or_left_to_a_person(
+    name: str, deep: bool, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    store, case = samples.restore(name, tmp_path / "store"), tmp_path / "case"
+    damage(store)
+    found = look(store, deep)
+    plan = fx.plan(store, case=case, diagnosis=found, embedder=EMBEDDER, engine="none")
+    assert set(plan.remaining) <= MANUAL | TIDY, "everything else can be healed"
+    assert not set(plan.promised) & set(plan.remaining)
+    result = fx.apply(case, yes=True, nobody_else=True)
+    if not plan.approved:
+        assert not result["applied"]
+        return
+    assert result["verified"] == "checks"
+    after = look(store, deep)
+    assert not set(after.codes(notes=False)) - set(plan.remaining)
+    again = fx.plan(store, diagnosis=after, embedder=EMBEDDER, engine="none")
+    assert again.approved == (), "a second repair has nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "kind"),
+    [
+        ("directory-orphaned", "CF006", "remove-directories"),
+        ("directory-set-aside", "CF007", "remove-directories"),
+        ("pages-freed", "CF112", "vacuum"),
+        ("queue-kept", "CF201", "purge-queue"),
+    ],
+)
+def test_housekeeping_is_done_only_when_asked(damage: str, code: str, kind: str, tmp_path: Path) -> None:
+    entry = store_menu()[damage]
+    store = samples.restore(entry.sample, tmp_path / "store")
+    entry(store)
+    assert fx.plan(store, engine="none").approved == ()
+    result = fx.reconcile(store, case=tmp_path / "case", also_fix=(code,), engine="none", nobody_else=True)
+    assert result["verified"] == "checks"
+    assert code not in look(store, False).codes()
+    assert [a["kind"] for a in result_plan(tmp_path / "case") if a["approved"]] == [kind]
+
+
+def result_plan(case: Path) -> list[dict[str, Any]]:
+    return json.loads((case / "plan.json").read_text())["actions"]
+
+
+def test_tombstones_are_compacted_when_asked(tmp_path: Path) -> None:
+    store = samples.restore("1.5.9/healthy", tmp_path / "store")
+    menu()["mostly_deleted"].apply(store)
+    assert "CF607" in look(store, False).codes(notes=False)
+    fx.reconcile(store, case=tmp_path / "case", also_fix="CF607", engine="none", nobody_else=True)
+    assert "CF607" not in look(store, False).codes()
