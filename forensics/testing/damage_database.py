@@ -56,6 +56,12 @@ def zero_table_page(store: Path, seed: int = 0) -> None:
     zero_page(store, "embeddings")
 
 
+@damage("table-dropped", "CF102")
+def drop_table(store: Path, seed: int = 0) -> None:
+    """Drops table embeddings."""
+    change(store, "DROP TABLE embeddings")
+
+
 @damage("index-page-zeroed", "CF103", deep=True)
 def zero_index_page(store: Path, seed: int = 0) -> None:
     """Zeroes the root page of an index on metadata."""
