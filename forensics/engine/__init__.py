@@ -21,10 +21,10 @@ from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.writers.atomic import sync_directory, sync_file
 from forensics.writers.draft_maps import level0_summary
-from forensics.writers.relink import relink
+from forensics.writers.relink import in_degrees, relink_traced
 
 NATIVE = "forensics.engine.native"
-EF_STAGES = (10, 50, 200)
+EF_STAGES = (4, 20, 200)
 ROUNDS = (1, 4, 16)
 """Links that lead to an element, demanded one round after the other until a search reaches it."""
 
@@ -155,16 +155,35 @@ def native_self_search(
 def make_searchable(
     directory: Path, space: str, dim: int, *, elements: np.ndarray | None = None, threads: int = 1
 ) -> SelfSearch:
-    """Relinks what no search reaches until everything finds itself or three rounds are over; what is left is
-    `missing`.
+    """Relinks what no search reaches, and asks again, for at most three rounds; what is left is `missing`.
+
+    Asked are all live elements, or those of `elements`. After a round only those are asked again that missed
+    or whose lists changed, and those that lost a link.
     """
-    found = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    first = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    missing = first.missing
     for incoming in ROUNDS:
-        if found.missing.size == 0:
+        if missing.size == 0:
             break
-        relink(directory, found.missing, space, incoming=incoming)
-        found = native_self_search(directory, space, dim, elements=elements, threads=threads)
-    return found
+        done = relink_traced(directory, missing, space, incoming=incoming)
+        again = np.union1d(np.union1d(missing, done.changed), done.bereft)
+        missing = native_self_search(directory, space, dim, elements=again, threads=threads).missing
+    return SelfSearch(first.asked, missing, first.hopeless)
+
+
+def doubtful_elements(directory: Path, first_new: int, sample: int = 2000) -> np.ndarray:
+    """Internal ids worth a search of their own after an addition, sorted.
+
+    All from `first_new` on, all live ones that at most three links lead to, and an even sample of the rest. A
+    search of everything costs about a quarter of what building the index costs.
+    """
+    level0 = HnswFiles(directory).level0
+    if not isinstance(level0, np.ndarray):
+        raise Refused(level0.reason)
+    old = np.arange(first_new)
+    weak = old[in_degrees(level0)[:first_new] <= 3]
+    even = np.unique(np.linspace(0, max(first_new - 1, 0), min(sample, first_new)).astype(np.int64))
+    return np.unique(np.concatenate([weak, even, np.arange(first_new, len(level0))]))
 
 
 def _native(

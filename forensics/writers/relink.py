@@ -37,16 +37,40 @@ def relink(
     search does reach (-1 where there are fewer). Returns the sorted internal ids whose lists changed. Raises
     Refused for a space that is none, or where nothing is left to link to; a rebuild is the remedy then.
     """
+    return relink_traced(directory, elements, space, candidates=candidates, incoming=incoming).changed
+
+
+@dataclass(frozen=True, slots=True)
+class Relinked:
+    """Sorted internal ids: `changed` have other lists than before, `bereft` lost a link that led to them."""
+
+    changed: np.ndarray
+    bereft: np.ndarray
+
+
+def relink_traced(
+    directory: Path,
+    elements: np.ndarray,
+    space: str,
+    *,
+    candidates: np.ndarray | None = None,
+    incoming: int = 1,
+) -> Relinked:
+    """As `relink`, and says whom it cost a link."""
     if space not in SPACES:
         raise Refused(f"{space!r} is not a space of hnswlib ({', '.join(SPACES)}).")
     header = sound_header(directory)
     wanted = np.unique(np.asarray(elements, dtype=np.int64))
     with level0_for_writing(directory) as level0:
         targets, lists = _targets(level0, wanted, elements, candidates, header.enterpoint)
-        graph = _Graph(level0, space, header.M, in_degrees(level0), set())
+        graph = _Graph(level0, space, header.M, in_degrees(level0), set(), set())
         for element, near in zip(targets.tolist(), _neighbours(graph, targets, lists), strict=True):
             graph.connect(element, near, incoming)
-        return np.array(sorted(graph.changed), dtype=np.int64)
+        return Relinked(_sorted(graph.changed), _sorted(graph.bereft))
+
+
+def _sorted(elements: set[int]) -> np.ndarray:
+    return np.array(sorted(elements), dtype=np.int64)
 
 
 def in_degrees(level0: np.ndarray) -> np.ndarray:
@@ -150,6 +174,7 @@ class _Graph:
     M: int
     degrees: np.ndarray
     changed: set[int]
+    bereft: set[int]
 
     def neighbours(self, element: int) -> np.ndarray:
         record = self.level0[element]
@@ -211,8 +236,10 @@ class _Graph:
 
     def store(self, owner: int, links: np.ndarray) -> None:
         """The list of `owner` is `links`; degrees follow."""
-        np.subtract.at(self.degrees, self.neighbours(owner), 1)
+        old = self.neighbours(owner)
+        np.subtract.at(self.degrees, old, 1)
         np.add.at(self.degrees, links, 1)
+        self.bereft.update(old[~np.isin(old, links)].tolist())
         self.level0["links"][owner] = 0
         self.level0["links"][owner, : len(links)] = links
         self.level0["count"][owner] = len(links)
