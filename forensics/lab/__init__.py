@@ -8,11 +8,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from forensics.lab import experiments, figures, tables
     from forensics.lab.listing import conclude
-    from forensics.lab.panel import RepairPanel, ReportPanel
+    from forensics.lab.panel import RepairPanel
+    from forensics.lab.report_panel import ReportPanel
     from forensics.lab.session import open_session
+    from forensics.lab.sheet import Page
 
-__all__ = ["RepairPanel", "ReportPanel", "conclude", "experiments", "figures", "open_session", "tables"]
-_HOMES = {"open_session": "session", "conclude": "listing", "RepairPanel": "panel", "ReportPanel": "panel"}
+__all__ = [
+    "Page",
+    "RepairPanel",
+    "ReportPanel",
+    "conclude",
+    "experiments",
+    "figures",
+    "open_session",
+    "tables",
+]
+_HOMES = {
+    "open_session": "session",
+    "Page": "sheet",
+    "conclude": "listing",
+    "RepairPanel": "panel",
+    "ReportPanel": "report_panel",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""Figures for the notebooks: each takes views and returns a matplotlib Figure. Colours are safe for colour-blind eyes.
+"""What people would rather look at than read: where the missing ids lie, ids by layer, labels, sizes, degrees.
 
-PNG through `plt.show()` in a notebook. Nothing is measured here; numbers come from the views.
+Each takes views and returns a Picture. Nothing is measured here; numbers come from the views.
 """
 
 from __future__ import annotations
@@ -11,146 +11,264 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.lab.picture import GREY, INDEXED, MISSING, PENDING, Picture, axes, in_words, legend
+from forensics.readers import layout
+from forensics.report.plain import counted, number, visible
 from forensics.sources import seq_ids_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forensics.model import CollectionSummary, Effect
+    from forensics.records import Records
     from forensics.store import Collection, VectorSegment
 
-INDEXED, PENDING, MISSING, GHOST = "#0072b2", "#56b4e9", "#d55e00", "#999999"
-"""Okabe and Ito's palette: blue, sky blue, vermilion, grey."""
+PARTS = (("indexed", INDEXED, ""), ("pending", PENDING, ".."), ("missing", MISSING, "//"))
+"""State of a record, its colour, its hatch."""
+BINS, TICKS = 600, 4_000
+"""Columns of a strip; records that are still drawn one by one."""
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
-
-
-def ids_by_layer(collections: Sequence[CollectionSummary]) -> Figure:
+def ids_by_layer(collections: Sequence[CollectionSummary]) -> Picture:
     """One bar per collection: how many of its records are indexed, pending, missing."""
-    figure, axes = _axes(8, 0.9 + 0.55 * max(1, len(collections)))
+    if not collections:
+        return in_words("The database names no collection that could be counted.")
+    figure, made = axes(8, 0.8 + 0.45 * len(collections))
     for row, one in enumerate(collections):
-        parts = (("indexed", one.indexed, INDEXED, ""), ("pending", one.pending, PENDING, ".."), ("missing", one.missing, MISSING, "//"))
-        _bar(axes, row, one, [part for part in parts if part[1]])
-    axes.set_yticks(range(len(collections)), [one.name for one in collections])
-    axes.invert_yaxis()
-    axes.set_xlabel("records")
-    _legend(axes)
-    return figure
+        _bar(made, row, one)
+    made.set_yticks(range(len(collections)), [_short(one.name) for one in collections])
+    made.invert_yaxis()
+    made.set_xlabel("records")
+    made.margins(x=0.02)
+    legend(made)
+    return Picture("; ".join(_in_words(one) for one in collections), figure)
 
 
-def _bar(axes: Axes, row: int, one: CollectionSummary, parts: list[tuple[str, int | None, str, str]]) -> None:
-    if one.indexed is None and one.records:
-        axes.barh(row, one.records, color="white", edgecolor=GHOST, hatch="xx", label="unknown: the id map is lost")
+def _short(name: str) -> str:
+    text = visible(name)
+    return text if len(text) <= 28 else f"{text[:27]}…"
+
+
+def _in_words(one: CollectionSummary) -> str:
+    if one.indexed is None:
+        return f"{_short(one.name)}: {number(one.records)} records, unknown which of them are indexed"
+    counts = ((one.indexed, "indexed"), (one.pending, "pending"), (one.missing, "missing"))
+    return f"{_short(one.name)}: {', '.join(f'{number(count)} {name}' for count, name in counts)}"
+
+
+def _bar(made: Axes, row: int, one: CollectionSummary) -> None:
+    if one.indexed is None:
+        unknown = "unknown which are indexed"
+        made.barh(row, one.records or 0, height=0.6, color="white", edgecolor=GREY, hatch="xx", label=unknown)
         return
     left = 0
-    for name, count, colour, hatch in parts:
-        axes.barh(row, count or 0, left=left, color=colour, hatch=hatch, edgecolor="white", label=name)
-        axes.text(left + (count or 0) / 2, row, f"{count:,}", ha="center", va="center", color="white", fontweight="bold")
-        left += count or 0
+    for name, colour, hatch in PARTS:
+        count = getattr(one, name) or 0
+        if count:
+            made.barh(
+                row, count, left=left, height=0.6, color=colour, hatch=hatch, edgecolor="white", label=name
+            )
+        if count and count > 0.06 * (one.records or 1):
+            box = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
+            made.text(
+                left + count / 2,
+                row,
+                number(count),
+                ha="center",
+                va="center",
+                color="white",
+                weight="bold",
+                bbox=box,
+            )
+        left += count
 
 
-def _legend(axes: Axes) -> None:
-    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if found:
-        axes.legend(found.values(), found.keys(), ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
-
-
-def missing_along_sequence(collection: Collection) -> Figure:
-    """Where the records lie along the sequence ids: a block at the start, at the end or a gap tells how they got lost."""
-    figure, axes = _axes(9, 2.2)
+def _drawable(collection: Collection | None) -> Records | str:
+    """The records of the collection, or why nothing can be said of each."""
+    if collection is None:
+        return "There is no collection to draw."
     records = collection.records
-    if isinstance(records, Absent) or not records.known or not len(records):
-        return _empty(figure, axes, "The id map is lost: which records are missing is not known.")
+    if isinstance(records, Absent):
+        return f"The records cannot be read: {records.reason}."
+    if not records.known:
+        return f"Which records are indexed is not known: {records.unknown_reason}."
+    return records if len(records) else "The collection holds no record."
+
+
+def missing_along_sequence(collection: Collection | None) -> Picture:
+    """Where the records lie along the sequence ids: a block at the start, at the end or a gap tells the cause."""
+    records = _drawable(collection)
+    if isinstance(records, str) or collection is None:
+        return in_words(str(records))
     seq = seq_ids_of(collection, records.rows.ids)
-    marks = ((records.indexed, INDEXED, "indexed", 0), (records.pending, PENDING, "pending", 1), (records.missing, MISSING, "missing", 2))
-    for mask, colour, name, row in marks:
-        axes.plot(seq[mask], np.full(int(mask.sum()), row), "|", color=colour, markersize=16, label=name)
-    axes.set_yticks([0, 1, 2], ["indexed", "pending", "missing"])
-    axes.set_ylim(2.6, -0.6)
-    axes.set_xlabel("sequence id of the last write to the record")
-    if collection.vector_watermark:
-        axes.axvline(collection.vector_watermark, color="black", linewidth=1, linestyle="--")
-        axes.text(collection.vector_watermark, -0.55, " vector watermark", va="top", fontsize=8)
-    return figure
+    figure, made = axes(8, 2.0)
+    masks = (records.indexed, records.pending, records.missing)
+    for row, ((_, colour, _), mask) in enumerate(zip(PARTS, masks, strict=True)):
+        _strip(made, seq, mask, row, colour)
+    names = [f"{name} {number(int(mask.sum()))}" for (name, _, _), mask in zip(PARTS, masks, strict=True)]
+    made.set_yticks(range(3), names)
+    made.set_ylim(2.6, -0.8)
+    made.set_xlabel("sequence id of the last write to the record")
+    _watermark(made, collection.vector_watermark)
+    return Picture(f"{_short(collection.name)} along the sequence: {_where(seq, records.missing)}", figure)
 
 
-def label_map(collection: Collection) -> Figure:
-    """Label against the row of its record; records without a label stand on the bottom line."""
-    figure, axes = _axes(7, 3.6)
-    records = collection.records
-    if isinstance(records, Absent) or not records.known or not len(records):
-        return _empty(figure, axes, "There is no id map that could be drawn.")
-    rows, mapped = np.arange(len(records)), records.labels >= 0
-    axes.plot(rows[mapped], records.labels[mapped], ".", color=INDEXED, label=f"has a label ({int(mapped.sum()):,})")
-    lost = records.missing & ~mapped
-    waiting = records.pending & ~mapped
-    axes.plot(rows[waiting], np.zeros(int(waiting.sum())), "+", color=PENDING, label=f"pending in the queue ({int(waiting.sum()):,})")
-    axes.plot(rows[lost], np.zeros(int(lost.sum())), "x", color=MISSING, label=f"no label at all ({int(lost.sum()):,})")
-    axes.set_xlabel("record, in the order in which `peek` and `get` return them")
-    axes.set_ylabel("label in the index")
-    axes.legend(frameon=False, loc="best")
-    return figure
+def _strip(made: Axes, seq: np.ndarray, mask: np.ndarray, row: int, colour: str) -> None:
+    """A tick per record; of many records a bar per bin, as strong as the bin is full of them."""
+    if len(seq) <= TICKS:
+        made.vlines(seq[mask], row - 0.35, row + 0.35, color=colour, linewidth=1.2)
+        return
+    edges = np.linspace(seq.min(), seq.max() + 1, BINS + 1)
+    share = np.histogram(seq[mask], edges)[0] / np.maximum(np.histogram(seq, edges)[0], 1)
+    filled = np.flatnonzero(share)
+    for strong in np.unique(np.ceil(share[filled] * 4)):
+        at = filled[np.ceil(share[filled] * 4) == strong]
+        made.bar(
+            edges[at],
+            0.7,
+            width=np.diff(edges)[at],
+            bottom=row - 0.35,
+            align="edge",
+            color=colour,
+            alpha=0.25 * strong,
+        )
 
 
-def file_sizes(segment: VectorSegment) -> Figure:
+def _watermark(made: Axes, mark: object) -> None:
+    if isinstance(mark, int) and mark > 0:
+        made.axvline(mark, color="black", linewidth=1, linestyle="--")
+        made.text(mark, -0.75, "vector watermark ", va="top", ha="right", fontsize=8)
+
+
+def _where(seq: np.ndarray, missing: np.ndarray) -> str:
+    """The missing ones in words: none, or how many between which sequence ids."""
+    count = int(missing.sum())
+    if not count:
+        return "no record is missing"
+    low, high = int(seq[missing].min()), int(seq[missing].max())
+    between = f"from {number(low)} to {number(high)} of {number(int(seq.max()))}"
+    return f"{counted(count, 'record')} of {number(len(seq))} missing, {between}"
+
+
+def label_map(collection: Collection | None) -> Picture:
+    """Label against the row of its record; records without a label stand below."""
+    records = _drawable(collection)
+    if isinstance(records, str) or collection is None:
+        return in_words(str(records))
+    figure, made = axes(8, 3.0)
+    mapped = records.labels >= 0
+    groups = (
+        ("label", mapped, records.labels, INDEXED, "."),
+        ("no label, pending in the queue", records.pending & ~mapped, None, PENDING, "+"),
+        ("no label, missing", records.missing & ~mapped, None, MISSING, "x"),
+    )
+    below = -0.06 * max(1, int(records.labels.max(initial=0)))
+    for name, mask, labels, colour, mark in groups:
+        rows = _thinned(np.flatnonzero(mask))
+        heights = np.full(len(rows), below) if labels is None else labels[rows]
+        made.plot(
+            rows, heights, mark, color=colour, label=f"{name} ({number(int(mask.sum()))})", markersize=5
+        )
+    made.set_xlabel("record, in the order in which peek and get return them")
+    made.set_ylabel("label in the index")
+    legend(made)
+    said = ", ".join(f"{number(int(mask.sum()))} {name}" for name, mask, *_ in groups)
+    return Picture(f"labels of {_short(collection.name)}: {said}", figure)
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    """At most TICKS of them, evenly chosen: more points than that are one blot."""
+    return rows if len(rows) <= TICKS else rows[np.linspace(0, len(rows) - 1, TICKS).astype(np.int64)]
+
+
+def file_sizes(segment: VectorSegment | None) -> Picture:
     """The files of a segment against what a complete index of as many elements needs."""
-    from forensics.readers import layout
-
-    figure, axes = _axes(8, 2.6)
+    if segment is None:
+        return in_words("There is no segment directory.")
+    facts = {name: segment.facts[name] for name in layout.BINARY_FILES}
+    sizes = {name: one.size for name, one in facts.items() if not isinstance(one, Absent)}
     header = segment.files.geometry
-    names = [name for name in layout.BINARY_FILES if not isinstance(segment.facts[name], Absent)]
-    sizes = [segment.facts[name].size for name in names]  # pyright: ignore[reportAttributeAccessIssue]
-    axes.barh(names, np.maximum(sizes, 1), color=INDEXED, label="on disk")
-    if not isinstance(header, Absent):
-        need = layout.expected_sizes(header.cur_element_count, header.dim, header.M)
-        wanted = {"header.bin": need.header, "data_level0.bin": need.level0, "length.bin": need.length, "link_lists.bin": need.link_lists}
-        axes.plot([max(wanted[name], 1) for name in names], names, "D", color=MISSING, label="a complete index of that many elements")
-    axes.set_xscale("log")
-    axes.set_xlabel("bytes")
-    axes.invert_yaxis()
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    return figure
+    need = {} if isinstance(header, Absent) else _needed(header.cur_element_count, header.dim, header.M)
+    figure, made = axes(8, 2.3)
+    made.barh(
+        list(sizes), [max(size, 1) for size in sizes.values()], height=0.6, color=INDEXED, label="on disk"
+    )
+    for name in sizes.keys() & need.keys():
+        low, high = (max(bound, 1) for bound in need[name])
+        label = "what a complete index of that many elements needs"
+        made.plot([low, high], [name, name], "-D", color=MISSING, markersize=6, label=label)
+    made.set_xscale("log")
+    made.set_xlabel("bytes")
+    made.invert_yaxis()
+    legend(made)
+    said = [f"{name} {number(size)} bytes{_against(need.get(name))}" for name, size in sizes.items()]
+    return Picture("; ".join(said) or "none of the files is there", figure)
 
 
-def degrees(segment: VectorSegment) -> Figure:
+def _needed(count: int, dim: int, M: int) -> dict[str, tuple[int, int]]:
+    """file → the least and the most bytes of a complete index; they differ where levels are random."""
+    need = layout.expected_sizes(count, dim, M)
+    exact = {
+        layout.HEADER_FILE: need.header,
+        layout.LEVEL0_FILE: need.level0,
+        layout.LENGTH_FILE: need.length,
+    }
+    links = (need.link_lists_low, need.link_lists_high)
+    return {**{name: (size, size) for name, size in exact.items()}, layout.LINKS_FILE: links}
+
+
+def _against(bounds: tuple[int, int] | None) -> str:
+    if bounds is None:
+        return ""
+    return f", {number(bounds[0])}{'' if bounds[0] == bounds[1] else f' to {number(bounds[1])}'} needed"
+
+
+def degrees(segment: VectorSegment | None) -> Picture:
     """How many links the elements have on level 0."""
-    figure, axes = _axes(7, 2.4)
-    summary, header = segment.files.summary, segment.files.geometry
-    if isinstance(summary, Absent) or isinstance(header, Absent) or not len(summary.counts):
-        return _empty(figure, axes, "No element can be read.")
+    summary = None if segment is None else segment.files.summary
+    header = None if segment is None else segment.files.geometry
+    if isinstance(summary, Absent | None) or isinstance(header, Absent | None) or not len(summary.counts):
+        return in_words("No element can be read.")
     counts = np.bincount(np.minimum(summary.counts, header.maxM0 + 1), minlength=header.maxM0 + 2)
-    axes.bar(np.arange(len(counts)), counts, color=INDEXED)
-    axes.axvline(header.maxM0 + 0.5, color=MISSING, linestyle="--")
-    axes.text(header.maxM0 + 0.4, axes.get_ylim()[1], f"2M = {header.maxM0} ", ha="right", va="top", color=MISSING)
-    axes.set_xlabel("links on level 0")
-    axes.set_ylabel("elements")
-    return figure
+    figure, made = axes(8, 2.2)
+    made.bar(np.arange(len(counts)), counts, color=INDEXED)
+    made.axvline(header.maxM0 + 0.5, color=MISSING, linestyle="--")
+    made.text(
+        header.maxM0 + 0.4,
+        made.get_ylim()[1],
+        f"at most 2M = {header.maxM0} ",
+        ha="right",
+        va="top",
+        color=MISSING,
+    )
+    made.set_xlabel("links on level 0")
+    made.set_ylabel("elements")
+    lonely = int((summary.counts == 0).sum())
+    typical = int(np.median(summary.counts))
+    return Picture(
+        f"{counted(len(summary.counts), 'element')}, typically {typical} links, {number(lonely)} without any",
+        figure,
+    )
 
 
-def before_and_after(effects: Sequence[Effect]) -> Figure:
-    """Records that searches can reach, before and after the repair, per collection."""
-    figure, axes = _axes(8, 0.9 + 0.8 * max(1, len(effects)))
+def before_and_after(effects: Sequence[Effect]) -> Picture:
+    """Records that have a vector, before and after the repair, per collection."""
+    if not effects:
+        return in_words("The plan changes the records of no collection.")
+    figure, made = axes(8, 0.8 + 0.7 * len(effects))
     for row, effect in enumerate(effects):
-        axes.barh(row - 0.2, effect.before or 0, height=0.36, color=GHOST, label="before")
-        axes.barh(row + 0.2, effect.after or 0, height=0.36, color=INDEXED, label="after")
-        for offset, value in ((-0.2, effect.before), (0.2, effect.after)):
-            axes.text(value or 0, row + offset, f" {value:,}" if value is not None else " unknown", va="center")
-    axes.set_yticks(range(len(effects)), [effect.collection for effect in effects])
-    axes.invert_yaxis()
-    axes.set_xlabel("records with a vector")
-    _legend(axes)
-    return figure
-
-
-def _empty(figure: Figure, axes: Axes, text: str) -> Figure:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center")
-    return figure
+        for offset, name, value, colour in (
+            (-0.2, "before", effect.before, GREY),
+            (0.2, "after", effect.after, INDEXED),
+        ):
+            made.barh(row + offset, value or 0, height=0.36, color=colour, label=name)
+            made.text(value or 0, row + offset, f" {number(value)}", va="center")
+    made.set_yticks(range(len(effects)), [_short(effect.collection) for effect in effects])
+    made.invert_yaxis()
+    made.margins(x=0.12)
+    made.set_xlabel("records with a vector")
+    legend(made)
+    said = [
+        f"{_short(one.collection)}: {number(one.before)} before, {number(one.after)} after" for one in effects
+    ]
+    return Picture("; ".join(said), figure)

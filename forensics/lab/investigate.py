@@ -3,68 +3,89 @@
     python -m forensics.lab.investigate [STORE] [--yes] [--case DIR] [--embedder MODULE:CALLABLE]
 
 Without STORE it works on a scratch copy of the sample `peek-failure` and repairs it with the sample's embedder. On your
-own store it stops at the plan unless `--yes`. Status 0 when every notebook ran to its end and what was asked for was done.
+own store it stops at the plan unless `--yes`. Status 0 when every notebook ran to its end and what was asked for was
+done; 8 when something could not be completed; 16 for a wrong argument.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import forensics as fx
-from forensics import samples
 from forensics.case import Case
-from forensics.errors import ForensicsError
+from forensics.errors import EXIT_INCOMPLETE, ForensicsError
 from forensics.lab import books
-from forensics.lab.session import CASE, EMBEDDER, SAMPLE, SAMPLE_EMBEDDER, STORE, YES
-from forensics.report.text import diagnosis_text, plan_text, result_text
+from forensics.lab.launch import open_case, place, walk_environment
+from forensics.lab.session import EMBEDDER
+from forensics.model import Diagnosis, Plan
 from forensics.repair.options import RepairOptions
-
-SAMPLE_NAME = "FORENSICS_SAMPLE_NAME"
+from forensics.report.text import diagnosis_text, plan_text, result_text
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the walk; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="make investigate", description=__doc__)
-    parser.add_argument("store", nargs="?")
-    parser.add_argument("--yes", action="store_true")
-    parser.add_argument("--case", type=Path)
-    parser.add_argument("--embedder")
+    parser = argparse.ArgumentParser(prog="make investigate", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("store", nargs="?", help="a store, or the name of a sample (default: peek-failure)")
+    parser.add_argument("--yes", action="store_true", help="carry out what the plan approves")
+    parser.add_argument("--case", type=Path, help="the case folder (default: ./forensics-case-<store>-<UTC>)")
+    parser.add_argument("--embedder", metavar="MODULE:CALLABLE")
     options = parser.parse_args(arguments)
     try:
         return investigate(options.store, yes=options.yes, case=options.case, embedder=options.embedder)
     except ForensicsError as error:
-        print(f"forensics: {error}", file=sys.stderr)
+        sys.stderr.write(f"forensics: {error}\n")
         return error.exit_status
 
 
-def investigate(given: str | None, *, yes: bool, case: Path | None, embedder: str | None) -> int:
-    """The whole walk over one store; the case holds all of it afterwards."""
-    sample = SAMPLE if given is None else None
-    store = samples.restore(SAMPLE) if given is None else Path(given)
-    chosen = embedder or (SAMPLE_EMBEDDER if sample else None)
-    may_repair = yes or sample is not None
-    with fx.open_store(store) as opened:
-        folder = Case.create(case, opened.path, case_id="demo" if sample else None)
-    _say(f"Investigating {sample or store} in the case {folder.folder}")
-    found = fx.diagnose(store, case=folder)
-    _section("Findings before", diagnosis_text(found))
-    made = fx.plan(store, case=folder, diagnosis=found, options=RepairOptions(embedder=chosen))
-    _section("Plan, and what it will lose", plan_text(made))
-    failures = _walk(folder, store, sample, chosen, may_repair)
-    status = _afterwards(folder, store, may_repair, bool(made.approved)) if not failures else 8
-    report = fx.report(folder)
-    _say(f"\nNotebooks  {folder.folder / 'notebooks'}\nReport     {report}\nCase       {folder.folder}")
-    return status
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One investigation: the store, its case, and whether it may be repaired without a person."""
+
+    store: Path
+    sample: str | None
+    case: Case
+    environment: dict[str, str]
+    yes: bool
 
 
-def _walk(case: Case, store: Path, sample: str | None, embedder: str | None, may_repair: bool) -> list[str]:
-    """Executes the notebooks in the case; returns those that failed."""
-    environment = {STORE: str(store), CASE: str(case.folder), YES: "1" if may_repair else "0", EMBEDDER: embedder or "", SAMPLE_NAME: sample or ""}
-    folder, failures = books.copy_into(case.folder / "notebooks"), []
-    _say("\nNotebooks")
-    for name, error in books.execute(folder, environment):
+def investigate(
+    given: str | None, *, yes: bool, case: Path | None = None, embedder: str | None = None
+) -> int:
+    """The whole walk over one store; the case holds all of it afterwards, and its path is the last line."""
+    store, sample = place(given)
+    opened = open_case(store, case, sample)
+    environment = walk_environment(store, opened, sample, yes=yes, embedder=embedder)
+    walk = Walk(store, sample, opened, environment, yes or sample is not None)
+    _say(f"Investigating {f'a scratch copy of the sample {sample}' if sample else store}")
+    found, plan = _before(walk)
+    failures = _notebooks(walk)
+    status = _repair(walk, found, plan)
+    report = fx.report(walk.case)
+    _section(
+        "Left in the case",
+        f"notebooks  {walk.case.folder / 'notebooks'} (.ipynb and .html)\nreport     {report}",
+    )
+    _say(f"case       {walk.case.folder}")
+    return EXIT_INCOMPLETE if failures else status
+
+
+def _before(walk: Walk) -> tuple[Diagnosis, Plan]:
+    found = fx.diagnose(walk.store, case=walk.case)
+    _section("Findings before", diagnosis_text(found, case=walk.case.folder))
+    options = RepairOptions(embedder=walk.environment[EMBEDDER] or None)
+    plan = fx.plan(walk.store, case=walk.case, diagnosis=found, options=options)
+    _section("Plan, and what it will lose", plan_text(plan))
+    return found, plan
+
+
+def _notebooks(walk: Walk) -> list[str]:
+    """Executes the notebooks in the case; returns those that did not come to their end."""
+    folder, failures = books.copy_into(walk.case.folder / "notebooks"), list[str]()
+    _section("Notebooks", "each in a kernel of its own")
+    for name, error in books.execute(folder, walk.environment):
         books.to_html(folder / f"{name}.ipynb")
         _say(f"  {name:<28} {'ran to its end' if error is None else error}")
         if error is not None:
@@ -72,27 +93,45 @@ def _walk(case: Case, store: Path, sample: str | None, embedder: str | None, may
     return failures
 
 
-def _afterwards(case: Case, store: Path, may_repair: bool, planned: bool) -> int:
-    """Says what was done and what is left."""
-    if not planned:
-        _section("Repair", "Nothing was approved, so nothing was changed.")
+def _repair(walk: Walk, found: Diagnosis, plan: Plan) -> int:
+    """Says what notebook 05 did and what is left; the status that this comes to."""
+    if not plan.approved:
+        return _nothing(found, plan)
+    if not walk.yes:
+        again = "make investigate YES=1 STORE=… makes a case of its own and carries the plan out"
+        _section(
+            "Repair",
+            f"Stopped at the plan: nothing was changed.\n{again}; or: forensics apply --case {walk.case.folder} --yes",
+        )
         return 0
-    if not may_repair:
-        _section("Repair", "Stopped at the plan: nothing was changed. To carry it out, add YES=1.")
-        return 0
-    result = case.read_json("result.json")
+    if not walk.case.has("result.json"):
+        _section("Repair", "Not made: notebook 05 says why. The store is untouched.")
+        return EXIT_INCOMPLETE
+    result = walk.case.read_json("result.json")
     _section("Repair and verification", result_text(result))
-    after = fx.diagnose(store)
-    _section("Findings after", diagnosis_text(after))
-    return 0 if result.get("verified") else 8
+    _section("Findings after", diagnosis_text(fx.diagnose(walk.store)))
+    return 0 if result["applied"] and result["verified"] else EXIT_INCOMPLETE
+
+
+def _nothing(found: Diagnosis, plan: Plan) -> int:
+    """Nothing was approved: because nothing is wrong, or because nothing can be done without a decision."""
+    if not found.codes(notes=False) and not plan.remaining:
+        _section("Repair", "Nothing to do: the store was not touched.")
+    else:
+        _section(
+            "Repair",
+            "Nothing was changed: what is left needs a decision, or cannot be repaired. The plan says what.",
+        )
+    return 0
 
 
 def _section(title: str, text: str) -> None:
-    _say(f"\n── {title} " + "─" * (76 - len(title)) + f"\n{text}")
+    _say(f"\n── {title} {'─' * (96 - len(title))}\n{text}")
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import forensics as fx
 from forensics import samples
 from forensics.case import Case
 from forensics.lab import books
-from forensics.lab.session import CASE, SAMPLE, STORE, YES
-
-SAMPLE_NAME = "FORENSICS_SAMPLE_NAME"
+from forensics.lab.session import (
+    CASE,
+    EMBEDDER,
+    SAMPLE,
+    SAMPLE_EMBEDDER,
+    SAMPLE_NAME,
+    STORE,
+    YES,
+    samples_by_name,
+)
 
 
 def launch(store: str | None, *, case: str | None = None, port: int = 8888, browser: bool = True) -> int:
@@ -21,33 +29,59 @@ def launch(store: str | None, *, case: str | None = None, port: int = 8888, brow
 
     The notebooks are copied into the case, so that what is run there belongs to it.
     """
-    sample = SAMPLE if store is None else None
-    path = samples.restore(SAMPLE) if store is None else Path(store)
-    opened = _case(path, case, sample)
-    folder = books.copy_into(opened.folder / "notebooks")
-    print(f"Case       {opened.folder}\nNotebook   {folder / books.WALK[0]}.ipynb", file=sys.stderr, flush=True)
-    environment = {
-        **os.environ,
-        STORE: str(path.resolve()),
-        CASE: str(opened.folder),
-        SAMPLE_NAME: sample or "",
-        YES: os.environ.get(YES, "1"),
-    }
+    path, sample = place(store)
+    opened = open_case(path, Path(case) if case else None, sample)
+    folder = books.copy_into(opened.folder / "notebooks", keep_outputs=sample == SAMPLE)
+    sys.stderr.write(f"Case       {opened.folder}\nNotebook   {folder / books.WALK[0]}.ipynb\n")
+    environment = {**os.environ, **walk_environment(path, opened, sample, yes=said_yes())}
     return subprocess.run(command(folder, port, browser), env=environment, check=False).returncode
 
 
-def _case(path: Path, case: str | None, sample: str | None) -> Case:
-    folder = Path(case) if case else None
+def place(store: str | None) -> tuple[Path, str | None]:
+    """Where the store of a walk is, and which sample it is a copy of. A path wins over a sample of that name."""
+    if store is not None and (os.path.exists(store) or store not in samples_by_name()):
+        return Path(os.path.abspath(store)), None
+    name = store or SAMPLE
+    return samples.restore(name), name
+
+
+def open_case(store: Path, folder: Path | None, sample: str | None) -> Case:
+    """The case in `folder`, or a new one for that store. Raises NotAStore where there is none."""
+    with fx.open_store(store) as opened:
+        path = opened.path
     if folder is not None and (folder / "case.json").exists():
-        return Case.open(folder)
-    with fx.open_store(path) as store:
-        return Case.create(folder, store.path, case_id="demo" if sample else None)
+        found = Case.open(folder)
+        if found.store == path:
+            return found
+    return Case.create(folder, path, case_id="demo" if sample else None)
+
+
+def walk_environment(
+    store: Path, case: Case, sample: str | None, *, yes: bool, embedder: str | None = None
+) -> dict[str, str]:
+    """What the kernels of a walk are told. `yes` lets cells type the confirmation by themselves."""
+    chosen = embedder or os.environ.get(EMBEDDER) or (SAMPLE_EMBEDDER if sample else "")
+    told: Mapping[str, str] = {
+        STORE: str(store),
+        CASE: str(case.folder),
+        SAMPLE_NAME: sample or "",
+        EMBEDDER: chosen,
+    }
+    return {**told, YES: "1" if yes or sample else "0"}
+
+
+def said_yes() -> bool:
+    return os.environ.get(YES, "") not in ("", "0", "no")
 
 
 def command(folder: Path, port: int, browser: bool) -> list[str]:
     """The command line of JupyterLab: loopback only, notebook 00 open, no news from elsewhere."""
-    words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
-    words += [f"--LabApp.default_url=/lab/tree/{books.WALK[0]}.ipynb", "--LabApp.news_url="]
+    words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
+    words += [
+        f"--ServerApp.port={port}",
+        f"--LabApp.default_url=/lab/tree/{books.WALK[0]}.ipynb",
+        "--LabApp.news_url=",
+    ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--ServerApp.allow_root=True")
     return words if browser else [*words, "--no-browser"]

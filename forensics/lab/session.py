@@ -1,4 +1,4 @@
-"""What every notebook begins with: the store of this walk, its case, its embedder, and whether it may be repaired.
+"""What every notebook begins with: the store of this walk, its case, its embedder.
 
 By itself a notebook works on a scratch copy of the sample `peek-failure`. `make lab` and `make investigate` choose the
 store and share one case between the notebooks through the environment.
@@ -8,34 +8,55 @@ from __future__ import annotations
 
 import os
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import forensics as fx
+from forensics.errors import CannotComplete
+from forensics.lab.recalled import recall, verdict_from_json
 
 if TYPE_CHECKING:
     from forensics.case import Case
-    from forensics.model import Diagnosis, Plan
-    from forensics.store import Store
+    from forensics.model import Diagnosis, Plan, Verdict
+    from forensics.store import Collection, Store, VectorSegment
 
 SAMPLE = "peek-failure"
 SAMPLE_EMBEDDER = "forensics.testing.embedder:embed"
 STORE, CASE, EMBEDDER, YES = "FORENSICS_STORE", "FORENSICS_CASE", "FORENSICS_EMBEDDER", "FORENSICS_YES"
+SAMPLE_NAME = "FORENSICS_SAMPLE_NAME"
+"""The environment of a walk: the store's path (or a sample's name), the case shared by its notebooks, the embedder,
+whether cells may type the confirmation by themselves, and which sample the store is a copy of."""
 
 
 class Session:
-    """One walk over one store. `may_repair` is True on a sample, and on an own store where it was said beforehand."""
+    """One walk over one store. `unattended`: cells type the confirmation of a repair; else only a person does.
 
-    def __init__(self, store: Path, *, sample: str | None, embedder: str | None, may_repair: bool, case: Path | None) -> None:
-        self.path, self.sample, self.embedder, self.may_repair = store, sample, embedder, may_repair
+    That holds on a sample, and on an own store where it was said beforehand (YES=1).
+    """
+
+    def __init__(
+        self, store: Path, *, sample: str | None, embedder: str | None, unattended: bool, case: Path | None
+    ) -> None:
+        self.path, self.sample, self.embedder, self.unattended = store, sample, embedder, unattended
         self._case_folder = case
 
     def __repr__(self) -> str:
         what = f"a scratch copy of the sample {self.sample}" if self.sample else self.path.name
-        allowed = "may be repaired" if self.may_repair else "will not be changed: the walk stops at the plan"
-        return f"Session on {what}; it {allowed}"
+        return f"Session on {what}: {self._promise()}"
+
+    def _promise(self) -> str:
+        if self.sample:
+            return "notebook 05 repairs the copy, verifies it and takes it back"
+        if self.unattended:
+            return "notebook 05 carries out what its plan approves"
+        return "nothing is changed unless you type its name in notebook 05"
+
+    @property
+    def name(self) -> str:
+        """What the walk is called: the sample, or the store's folder."""
+        return self.sample or self.path.name or "store"
 
     @cached_property
     def store(self) -> Store:
@@ -44,7 +65,7 @@ class Session:
 
     @cached_property
     def case(self) -> Case:
-        """The case of this walk; on a sample its id is `demo` and its clock stands still, so that outputs repeat."""
+        """The case of this walk; that of a sample has the id `demo`."""
         from forensics.case import Case
 
         folder = self._case_folder or Path(tempfile.mkdtemp(prefix="forensics-case-")) / "case"
@@ -52,35 +73,89 @@ class Session:
             return Case.open(folder)
         return Case.create(folder, self.path, case_id="demo" if self.sample else None)
 
+    @property
+    def is_repaired(self) -> bool:
+        """True from the moment the case's plan was applied: what is looked at then is no evidence of the damage."""
+        result = self.case.read_json("result.json") if self.case.has("result.json") else {}
+        return bool(result.get("applied")) and not result.get("to")
+
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """The findings, kept in the case."""
-        return fx.diagnose(self.store, case=self.case)
+        """The findings: those of the case where the store is still what it was then, else found now and kept."""
+        known = recall(self.case, self.path)
+        return known or fx.diagnose(self.store, case=None if self.is_repaired else self.case)
+
+    def probe(self, *versions: str) -> dict[str, Any]:
+        """What each API call does, by the installed chromadb or the releases named; kept in the case.
+
+        Where no call can be tried (no room for a copy, no such release) `collections` is empty and `advice` says why.
+        """
+        try:
+            found = fx.probe(self.path, versions=versions)
+        except CannotComplete as error:
+            return {"schema": 1, "collections": [], "advice": str(error)}
+        if not self.is_repaired:
+            self.case.write_json("probe.json", found)
+        return found
 
     def plan(self, **choices: Any) -> Plan:
         """A plan for this store with the session's embedder; kept in the case."""
-        return fx.plan(self.path, case=self.case, **{"embedder": self.embedder, **choices})
+        options: dict[str, Any] = {"embedder": self.embedder, **choices}
+        return fx.plan(self.path, case=self.case, **options)
 
-    def first_collection(self) -> str | None:
-        """The collection to look at first: the one with most missing records, else the largest."""
-        ranked = sorted(self.diagnosis.collections, key=lambda c: (c.missing or 0, c.records or 0), reverse=True)
-        return ranked[0].name if ranked else None
+    @property
+    def verdict(self) -> Verdict | str:
+        """What the verification of the repair saw, as the case holds it; or that there was none."""
+        if not self.case.has("verdict.json"):
+            return "Nothing was repaired, so there is nothing to verify."
+        return verdict_from_json(self.case.read_json("verdict.json"))
+
+    @property
+    def collection(self) -> Collection | None:
+        """The collection to look at first: the one with most missing records, else the largest; None without any."""
+        ranked = sorted(
+            self.diagnosis.collections, key=lambda c: (c.missing or 0, c.records or 0), reverse=True
+        )
+        return next((one for one in self.store.collections if ranked and one.id == ranked[0].id), None)
+
+    @property
+    def segment(self) -> VectorSegment | None:
+        """The directory to look at first: the collection's own, else the largest that there is."""
+        collection, directories = self.collection, self.store.segment_directories
+        own = collection.vector_segment_id if collection is not None else None
+        ranked = sorted(directories, key=lambda one: (one.id == own, one.files.elements), reverse=True)
+        return ranked[0] if ranked else None
+
+    def refresh(self) -> None:
+        """The store is let go of; the next look at it is a new one. To be called in the thread that looked."""
+        if "store" in self.__dict__:
+            self.store.close()
+        self.forget()
+
+    def forget(self) -> None:
+        """What was seen so far is not trusted any more; from any thread."""
+        for name in ("store", "diagnosis"):
+            self.__dict__.pop(name, None)
 
 
-def open_session(store: str | os.PathLike[str] | None = None, *, embedder: str | None = None) -> Session:
-    """The session on `store`, on what the environment names, or on a scratch copy of the sample `peek-failure`."""
+def open_session(
+    store: str | os.PathLike[str] | None = None,
+    *,
+    embedder: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Session:
+    """The session on `store` (a path or a sample's name), on what the environment names, or on `peek-failure`."""
     from forensics import samples
 
-    given = store if store is not None else os.environ.get(STORE)
-    case = Path(os.environ[CASE]) if os.environ.get(CASE) else None
-    chosen = embedder or os.environ.get(EMBEDDER)
-    if given is None:
-        return Session(samples.restore(SAMPLE), sample=SAMPLE, embedder=chosen or SAMPLE_EMBEDDER, may_repair=True, case=case)
-    if str(given) in samples_by_name():
-        return Session(samples.restore(str(given)), sample=str(given), embedder=chosen or SAMPLE_EMBEDDER, may_repair=True, case=case)
-    sample = os.environ.get("FORENSICS_SAMPLE_NAME") or None
-    allowed = os.environ.get(YES, "") not in ("", "0", "no")
-    return Session(Path(given), sample=sample, embedder=chosen or (SAMPLE_EMBEDDER if sample else None), may_repair=allowed or bool(sample), case=case)
+    known = os.environ if environment is None else environment
+    given = os.fspath(store) if store is not None else known.get(STORE) or SAMPLE
+    told = given == known.get(STORE)
+    case = Path(known[CASE]) if told and known.get(CASE) else None
+    sample = given if given in samples_by_name() else (told and known.get(SAMPLE_NAME)) or None
+    path = samples.restore(given) if given == sample else Path(given)
+    chosen = embedder or known.get(EMBEDDER) or (SAMPLE_EMBEDDER if sample else None)
+    said = known.get(YES, "") not in ("", "0", "no")
+    return Session(path, sample=sample, embedder=chosen, unattended=said or sample is not None, case=case)
 
 
 def samples_by_name() -> set[str]:
@@ -91,9 +166,5 @@ def samples_by_name() -> set[str]:
         full = samples.names()
     except samples.UnknownSample:
         return set()
-    return {*full, *(name.split("/")[1] for name in full if name.split("/")[1] != "healthy")}
-
-
-def standing_clock() -> datetime:
-    """A clock that stands still, for outputs that repeat."""
-    return datetime(2026, 1, 1, tzinfo=UTC)
+    bare = [name.split("/")[1] for name in full]
+    return {*full, *(name for name in bare if bare.count(name) == 1)}

@@ -1,0 +1,154 @@
+"""The controls of the repair panel: every option of a plan, of its execution and of its undo, with a word on each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as w
+
+if TYPE_CHECKING:
+    from forensics.lab.session import Session
+
+NATURAL = {"description_width": "initial"}
+ALL = "all of them"
+
+
+def layout(width: str = "auto", **more: str) -> w.Layout:
+    return w.Layout(width=width, **more)
+
+
+def text(label: str, hint: str, tip: str, value: str = "", width: str = "34em") -> w.Text:
+    """A field for one line."""
+    return w.Text(
+        value=value, description=label, placeholder=hint, tooltip=tip, style=NATURAL, layout=layout(width)
+    )
+
+
+def check(label: str, tip: str, *, value: bool = False) -> w.Checkbox:
+    """A box that stands at the left margin and is as wide as its words."""
+    return w.Checkbox(value=value, description=label, tooltip=tip, indent=False, layout=layout())
+
+
+def button(label: str, icon: str, tip: str, *, style: str = "", disabled: bool = False) -> w.Button:
+    """A button with a word, an icon and an explanation."""
+    wide = layout(min_width="11em")
+    return w.Button(
+        description=label, icon=icon, tooltip=tip, button_style=style, disabled=disabled, layout=wide
+    )
+
+
+def listed(value: str) -> tuple[str, ...]:
+    """The parts of a comma-separated field."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Options(w.Accordion):
+    """Three folded groups: where vectors may come from, what may be done, how it is carried out."""
+
+    def __init__(self, session: Session, names: Sequence[tuple[str, str]]) -> None:
+        self._sources(session)
+        self._scope(names)
+        self._execution()
+        groups = [
+            w.VBox([self.embedder, self.unverified, self.also, self.source]),
+            w.VBox([self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside]),
+            w.VBox([self.max_elements, self.threads, self.engine, self.to, self.nobody_else]),
+        ]
+        titles = ("Where vectors may come from", "What may be done", "How it is carried out")
+        super().__init__(groups, titles=titles, selected_index=None)
+
+    def _sources(self, session: Session) -> None:
+        self.embedder = text(
+            "embedder",
+            "module:callable",
+            "embeds documents again, once it has reproduced vectors that survived",
+            session.embedder or "",
+        )
+        self.unverified = check(
+            "embed though no vector survives that could prove the embedder",
+            "the plan says so; nothing can confirm the model",
+        )
+        self.also = text(
+            "another copy of the store",
+            "path, path …",
+            "vectors are taken from there where none is left here",
+        )
+        self.source = text("your own vectors", "file, file …", "Parquet, npz or JSONL with ids and vectors")
+
+    def _scope(self, names: Sequence[tuple[str, str]]) -> None:
+        choices = [(ALL, ""), *names]
+        self.collection = w.Dropdown(
+            options=choices,
+            description="collection",
+            tooltip="or its segment",
+            style=NATURAL,
+            layout=layout("34em"),
+        )
+        self.ids = w.Dropdown(
+            options=["trim", "delete", "keep"],
+            description="ids with white space at their ends",
+            tooltip="trim in every layer, delete the records, or leave them",
+            style=NATURAL,
+            layout=layout("34em"),
+        )
+        self.accept_loss = text("accept the loss of", "CF501, …", "codes whose remedy discards something")
+        self.also_fix = text(
+            "tidy up as well", "CF006, …", "housekeeping, after a verification without findings"
+        )
+        self.set_aside = check(
+            "move records without a vector into the case", "peek works again at once; they can be restored"
+        )
+
+    def _execution(self) -> None:
+        self.max_elements = text("capacity of the index", "as it is", "max_elements of a touched index")
+        self.threads = w.BoundedIntText(
+            value=1,
+            min=1,
+            max=256,
+            description="threads of a full rebuild",
+            tooltip="1 gives the same files every time",
+            style=NATURAL,
+            layout=layout("34em"),
+        )
+        self.engine = text(
+            "verify with chromadb", "the one installed", "the release that verifies, such as 1.2.1"
+        )
+        self.to = text(
+            "write a repaired copy to", "leave the store alone", "a folder that does not exist yet"
+        )
+        self.nobody_else = check(
+            "nobody else uses this store",
+            "say so where the system cannot show it: containers, NFS, cloud folders",
+        )
+
+    @property
+    def fields(self) -> tuple[w.Widget, ...]:
+        """Every control."""
+        return tuple(control for group in self.children for control in group.children)
+
+    def of_the_plan(self) -> dict[str, Any]:
+        """The arguments of `fx.plan` as the controls stand. Raises ValueError for a capacity that is no number."""
+        chosen = {"collection": self.collection.value} if self.collection.value else {}
+        return {
+            **chosen,
+            "embedder": self.embedder.value.strip() or None,
+            "unverified_embedder": self.unverified.value,
+            "also": listed(self.also.value),
+            "source": listed(self.source.value),
+            "accept_loss": listed(self.accept_loss.value),
+            "also_fix": listed(self.also_fix.value),
+            "ids": self.ids.value,
+            "set_aside_unsearchable": self.set_aside.value,
+            "max_elements": int(self.max_elements.value) if self.max_elements.value.strip() else None,
+            "threads": self.threads.value,
+            "engine": self.engine.value.strip() or None,
+        }
+
+    def of_the_run(self) -> dict[str, Any]:
+        """The arguments of `fx.apply`."""
+        return {
+            "to": self.to.value.strip() or None,
+            "nobody_else": self.nobody_else.value,
+            "engine": self.engine.value.strip() or None,
+        }
