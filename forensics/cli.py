@@ -1,333 +1,182 @@
-"""Arguments → verbs → exit status. The only module that prints.
+"""Arguments → verbs → exit status. The only module that prints, with what it takes from `cli_text`.
 
-Exit status is a bit field: 0 nothing above a note is left · 4 something is · 8 could not complete · 16 usage.
+Exit status is a bit field: 0 nothing above a note is left · 4 something is · 8 could not complete · 16 usage. Whatever
+happens, stdout holds the answer alone (with `--format json` exactly one object) and stderr one sentence, no traceback.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
-from forensics import verbs
-from forensics.cli_arguments import build_parser, codes
-from forensics.codes import lookup
-from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Generator
+    from forensics.cli_answers import Answer
 
-    from forensics.repair.options import RepairOptions
+TRACEBACK = "FORENSICS_TRACEBACK"
+"""Set in the environment, an error that was not foreseen shows where it happened."""
 
-Answer = tuple[dict[str, Any], str, int]
-"""What a verb gives: the JSON object, the text, the exit status."""
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: as Ctrl-C, so that what was begun is put in order."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit status. Everything but the result goes to stderr."""
+    """Runs one verb; returns the exit status. Everything but the answer goes to stderr."""
     given = list(sys.argv[1:] if argv is None else argv)
     as_json = "--format=json" in given or ("--format", "json") in pairwise(given)
+    _open_streams()
     try:
-        options = build_parser().parse_args(given)
-        answer, text, status = _VERBS[options.verb](options)
-    except ForensicsError as error:
-        return _failed(error, as_json, error.exit_status)
-    except KeyboardInterrupt:
-        return _failed(ForensicsError("Interrupted."), as_json, EXIT_INCOMPLETE)
-    except OSError as error:
-        return _failed(
-            ForensicsError(f"{error.filename or 'The system'}: {error.strerror}."), as_json, EXIT_INCOMPLETE
-        )
-    _print(
-        json.dumps(answer, allow_nan=False, ensure_ascii=True, default=str) if as_json else text,
-        plain=as_json,
-    )
-    return status
+        with _stoppable():
+            answer = _answer(given)
+    except SystemExit as leaving:  # --help and --version have said what they had to
+        _flush(sys.stdout)
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except BaseException as error:  # noqa: BLE001 - each becomes one sentence and an exit status
+        answer = _failure(error)
+    return _say(answer, as_json)
 
 
-def _failed(error: ForensicsError, as_json: bool, status: int) -> int:
-    if as_json:
-        _print(json.dumps({"schema": 1, "error": str(error), "exit": status}), plain=True)
-    else:
-        Console(stderr=True, highlight=False).print(
-            f"forensics: {error}", style="bold red", markup=False, soft_wrap=True
-        )
-    return status
+def _answer(given: list[str]) -> Answer:
+    """What the verb gives. Its modules are loaded here: Ctrl-C is one sentence from the start."""
+    from forensics.cli_arguments import build_parser
+
+    options = build_parser().parse_args(given)
+    from forensics.cli_answers import VERBS
+
+    with _stdout_for_the_answer():
+        try:
+            return VERBS[options.verb](options)
+        except SystemExit as error:
+            raise RuntimeError(f"something that was called left with status {error.code}") from error
 
 
-_STYLES = (
-    ("fatal", "bold red"),
-    ("error", "red"),
-    ("warning", "yellow"),
-    ("note", "cyan"),
-    ("Do not open", "bold white on red"),
-)
+def _failure(error: BaseException) -> Answer:
+    """The sentence and the exit status that an exception comes to."""
+    from forensics.cli_answers import Answer
+    from forensics.errors import EXIT_INCOMPLETE, ForensicsError
+
+    if os.environ.get(TRACEBACK):
+        sys.excepthook(type(error), error, error.__traceback__)
+    status = error.exit_status if isinstance(error, ForensicsError) else EXIT_INCOMPLETE
+    sentence = _sentence(error)
+    return Answer({"schema": 1, "error": sentence, "exit": status}, "", status, sentence)
 
 
-def _print(text: str, *, plain: bool) -> None:
-    """Plain text as it is; for a terminal, lines that begin with a severity get its colour."""
-    if plain or not sys.stdout.isatty():
-        sys.stdout.write(text.rstrip("\n") + "\n")
-        sys.stdout.flush()
-        return
-    console = Console(highlight=False)
-    for line in text.rstrip("\n").split("\n"):
-        style = next((style for word, style in _STYLES if line.startswith(word)), None)
-        console.print(line, style=style, markup=False, soft_wrap=True)
+def _sentence(error: BaseException) -> str:
+    from forensics.errors import ForensicsError
+
+    if isinstance(error, ForensicsError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return f"{error.args[0] if error.args else 'Interrupted'}; the store was not changed."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename) if error.filename else 'The system'}: {error.strerror}."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory for this; the store was not changed."
+    return f"Not foreseen: {type(error).__name__}: {error} ({TRACEBACK}=1 shows where)."
+
+
+# --- what is said, and where ---
+
+
+def _say(answer: Answer, as_json: bool) -> int:
+    """The answer stands on stdout, its sentence on stderr; the exit status."""
+    from forensics.cli_text import complain, show
+    from forensics.model import plain
+
+    with suppress(BrokenPipeError):  # nobody reads stderr
+        for note in answer.notes:
+            complain(note, style="yellow")
+        if answer.error is not None:
+            complain(answer.error)
+    try:
+        if as_json:
+            data = {**answer.data, **({} if answer.error is None else {"error": answer.error})}
+            show(json.dumps(plain(data), allow_nan=False, ensure_ascii=True), plain=True)
+        elif answer.text:
+            show(answer.text)
+    except BrokenPipeError:  # `| head` has seen enough
+        _silence(sys.stdout)
+    return answer.status
+
+
+def _silence(stream: TextIO) -> None:
+    """What Python still flushes to the stream at its end goes nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _flush(stream: TextIO | None) -> None:
+    try:
+        if stream is not None:
+            stream.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
 
 
 @contextmanager
-def _progress(options: Namespace) -> Generator[Callable[[str, float], None] | None]:
-    """A bar on stderr where somebody is looking."""
-    if options.format == "json" or not sys.stderr.isatty():
-        yield None
+def _stdout_for_the_answer() -> Generator[None]:
+    """What an embedder, a library or a child prints inside the block goes to stderr."""
+    if sys.stdout is None or sys.stderr is None:
+        yield
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda text, share: bar.update(task, description=text[:48], completed=share)
+    _flush(sys.stdout)
+    with redirect_stdout(sys.stderr), _descriptor(1, 2):
+        yield
 
 
-def _view(options: Namespace) -> dict[str, Any]:
-    """What narrows a look: codes and one collection."""
-    return {"only": codes(options.only), "skip": codes(options.skip), "collection": _collection(options)}
+@contextmanager
+def _descriptor(number: int, other: int) -> Generator[None]:
+    """Inside the block what is written to the one descriptor goes to the other."""
+    try:
+        kept = os.dup(number)
+        os.dup2(other, number)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
 
 
-def _collection(options: Namespace) -> str | None:
-    if options.segment is None:
-        return options.collection
-    from forensics.errors import UsageError
-    from forensics.store import open_store
-
-    with open_store(options.store) as store:
-        for collection in store.collections:
-            if options.segment in (collection.vector_segment_id, collection.metadata_segment_id):
-                return collection.id
-    raise UsageError(f"No collection has a segment {options.segment}.")
+def _open_streams() -> None:
+    """The first three descriptors are taken: else a file of the store could become where output is written."""
+    with suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
 
 
-def _diagnose(options: Namespace) -> Answer:
-    from forensics.report.text import diagnosis_text
-
-    with _progress(options) as progress:
-        found = verbs.diagnose(
-            options.store,
-            deep=options.deep,
-            embedder=options.embedder,
-            also=options.also,
-            source=options.source,
-            case=options.case,
-            progress=progress,
-            **_view(options),
-        )
-    return found.to_json(), diagnosis_text(found), found.exit_status
-
-
-def _options(options: Namespace) -> RepairOptions:
-    from forensics.repair.options import RepairOptions
-
-    return RepairOptions(
-        embedder=options.embedder,
-        also=tuple(options.also),
-        source=tuple(options.source),
-        accept_loss=tuple(lookup(code).code for code in codes(options.accept_loss)),
-        also_fix=tuple(lookup(code).code for code in codes(options.also_fix)),
-        ids=options.ids,
-        set_aside_unsearchable=options.set_aside_unsearchable,
-        unverified_embedder=options.unverified_embedder,
-        decline=tuple(lookup(code).code for code in codes(options.skip)),
-        only=tuple(lookup(code).code for code in codes(options.only)),
-        max_elements=options.max_elements,
-        threads=options.threads,
-    )
+@contextmanager
+def _stoppable() -> Generator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, where nobody else handles them."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def _new_case(options: Namespace) -> Any:
-    from forensics.case import Case
-    from forensics.store import open_store
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(f"Stopped by {signal.Signals(number).name}")
 
-    with open_store(options.store) as store:
-        path = store.path
-    return Case.create(Path(options.case) if options.case else None, path)
-
-
-def _plan(options: Namespace) -> Answer:
-    from forensics.report.text import plan_text
-
-    chosen, case = _options(options), _new_case(options)
-    with _progress(options) as progress:
-        made = verbs.plan(
-            options.store, case=case, options=chosen, collection=_collection(options), progress=progress
-        )
-    text = (
-        f"{plan_text(made)}\ncase       {case.folder}\nnext       forensics apply --case {case.folder} --yes"
-    )
-    return (
-        {**made.to_json(), "case": str(case.folder)},
-        text,
-        EXIT_FOUND if made.promised or made.remaining else 0,
-    )
-
-
-def _apply(options: Namespace) -> Answer:
-    case = _need_case(options)
-    with _progress(options) as progress:
-        result = verbs.apply(
-            case,
-            yes=options.yes and not options.dry_run,
-            resume=options.resume,
-            to=options.to,
-            nobody_else=options.nobody_else_uses_it,
-            engine=options.engine,
-            progress=progress,
-        )
-    return result, _result_text(result), _result_status(result)
-
-
-def _repair(options: Namespace) -> Answer:
-    from forensics.report.text import diagnosis_text, plan_text
-
-    chosen, case = _options(options), _new_case(options)
-    with _progress(options) as progress:
-        found = verbs.diagnose(options.store, case=case, collection=_collection(options), progress=progress)
-        made = verbs.plan(
-            options.store, case=case, diagnosis=found, options=chosen, collection=_collection(options)
-        )
-        head = f"{diagnosis_text(found)}\n\n{plan_text(made)}"
-        go = options.yes and not options.dry_run
-        result = verbs.apply(
-            case, yes=go, nobody_else=options.nobody_else_uses_it, engine=options.engine, progress=progress
-        )
-    result = {**result, "report": str(verbs.report(case))}
-    return result, f"{head}\n\n{_result_text(result)}", _result_status(result)
-
-
-def _result_text(result: dict[str, Any]) -> str:
-    from forensics.report.text import result_text
-
-    return result_text(result)
-
-
-def _result_status(result: dict[str, Any]) -> int:
-    """4 where something above a note is left, 8 where it was done and is not verified or could not be done."""
-    left = [code for code in result.get("remaining", ()) if lookup(code).severity != "note"]
-    if not result.get("applied"):
-        pending = result.get("plan", {})
-        return EXIT_FOUND if left or pending.get("promised") or pending.get("remaining") else 0
-    return (EXIT_FOUND if left else 0) | (0 if result.get("verified") else EXIT_INCOMPLETE)
-
-
-def _need_case(options: Namespace) -> str:
-    from forensics.errors import UsageError
-
-    if not options.case:
-        raise UsageError(f"`forensics {options.verb}` works on a case: say which with --case DIR.")
-    return options.case
-
-
-def _verify(options: Namespace) -> Answer:
-    from forensics.report.text import verdict_text
-
-    verdict = verbs.verify(_need_case(options), engine=options.engine)
-    left = any(lookup(code).severity != "note" for code in verdict.remaining)
-    return (
-        verdict.to_json(),
-        verdict_text(verdict),
-        (EXIT_FOUND if left else 0) | (0 if verdict.passed else EXIT_INCOMPLETE),
-    )
-
-
-def _undo(options: Namespace) -> Answer:
-    result = verbs.undo(_need_case(options), discard_later_writes=options.discard_later_writes)
-    return result, str(result.get("message", "The store is as it was before the repair.")), 0
-
-
-def _report(options: Namespace) -> Answer:
-    path = verbs.report(
-        _need_case(options),
-        options.output,
-        include_documents=options.include_documents,
-        include_ids=options.include_ids,
-    )
-    return {"schema": 1, "report": str(path)}, f"report     {path}", 0
-
-
-def _case(options: Namespace) -> Answer:
-    result = verbs.release(_need_case(options))
-    return (
-        result,
-        str(result.get("message", "The kept original is deleted; this case can no longer be undone.")),
-        0,
-    )
-
-
-def _probe(options: Namespace) -> Answer:
-    from forensics.report.text import probe_text
-
-    result = verbs.probe(options.store, versions=options.chromadb, collection=_collection(options))
-    if options.case:
-        from forensics.case import Case
-
-        Case.open(Path(options.case)).write_json("probe.json", result)
-    calls = [call["verdict"] for one in result["collections"] for call in one["calls"]]
-    return result, probe_text(result), 0 if all(verdict == "right" for verdict in calls) else EXIT_FOUND
-
-
-def _copy(options: Namespace) -> Answer:
-    made = verbs.copy(options.store, options.dest)
-    count, size = len(made.entries), sum(entry.size for entry in made.entries if entry.kind == "file")
-    text = f"{count} entries, {size:,} bytes apparent, copied to {options.dest} and verified by hash."
-    return {"schema": 1, "dest": str(options.dest), "entries": count, "bytes": size}, text, 0
-
-
-def _export(options: Namespace) -> Answer:
-    result = verbs.export(_need_case(options), options.to, options.output)
-    return (
-        result,
-        f"{result['records']:,} records written to {result['file']}; {result['without_vector']:,} have no vector.",
-        0,
-    )
-
-
-def _explain(options: Namespace) -> Answer:
-    text = verbs.explain(options.what)
-    return {"schema": 1, "query": options.what, "text": text}, text, 0
-
-
-def _lab(options: Namespace) -> Answer:
-    from forensics.lab.launch import launch
-
-    verbs.needs("jupyterlab", "forensics lab")
-    return (
-        {"schema": 1},
-        "",
-        launch(options.store, case=options.case, port=options.port, browser=not options.no_browser),
-    )
-
-
-_VERBS: dict[str, Callable[[Namespace], Answer]] = {
-    "diagnose": _diagnose,
-    "plan": _plan,
-    "apply": _apply,
-    "repair": _repair,
-    "verify": _verify,
-    "undo": _undo,
-    "report": _report,
-    "case": _case,
-    "probe": _probe,
-    "copy": _copy,
-    "export": _export,
-    "explain": _explain,
-    "lab": _lab,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

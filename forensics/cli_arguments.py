@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from forensics import __version__
 from forensics.errors import UsageError
 
 
@@ -23,6 +24,7 @@ def build_parser() -> Parser:
         description="A file-system check for Chroma's local vector stores.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"forensics {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     _looking(verbs)
     _repairing(verbs)
@@ -149,6 +151,9 @@ def _on_a_case(verbs: Any) -> None:
         "--discard-later-writes",
         action="store_true",
         help="undo although the store was written since; the newer store is kept",
+    )
+    undo.add_argument(
+        "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
     )
     report = _verb(verbs, "report", "The incident report as one HTML file.")
     report.add_argument("-o", "--output", metavar="FILE")

@@ -1,148 +1,324 @@
-"""Every record that can be recovered, streamed to a file: id, document, metadata, vector and where the vector comes from."""
+"""Every record that can be recovered, streamed to a file: id, document, metadata, vector and where the vector comes from.
+
+What a repair would do about the vectors is what an export does: the same proofs and places, but nothing is embedded.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.errors import Refused
-from forensics.sources import dimension_of, fetch, find_sources
-
-if TYPE_CHECKING:
-    from forensics.records import Records
-    from forensics.store import Collection, Store
+from forensics.durable import room
+from forensics.errors import MissingPackage, Refused, UsageError
+from forensics.records import Records
+from forensics.repair.holdings import CLAIMED, FLAGGED, LOST, PROVED, Holdings
+from forensics.repair.options import RepairOptions
+from forensics.repair.site import Site
+from forensics.sources import QUEUE, fetch
+from forensics.store import Collection, Store
 
 BATCH = 5_000
+FORMS = ("jsonl", "npz", "parquet")
+DOCUMENT = "chroma:document"
+Item = dict[str, Any]
 
 
-def records_of(collection: Collection, also: Sequence[Path] = ()) -> Iterator[dict[str, Any]]:
-    """One dict per record in rowid order; `vector` (dim,) float32 as the user gave it or None; `source`: its origin."""
-    records = collection.records
-    if isinstance(records, Absent):
+def require(form: str) -> None:
+    """Raises UsageError for a form that does not exist, MissingPackage for one that lacks its package."""
+    if form not in FORMS:
+        raise UsageError(f"An export is {', '.join(FORMS)}, not {form!r}.")
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise MissingPackage("pyarrow", "An export to Parquet")
+
+
+def export(
+    store: Store,
+    form: str,
+    target: Path,
+    *,
+    also: Sequence[Path] = (),
+    collection: str | None = None,
+    findings: Iterable[tuple[str, str | None]] = (),
+) -> dict[str, Any]:
+    """All recoverable records of `store`, or of one collection, stand in `target`, which must not exist yet.
+
+    `also`: other copies of the store; `findings`: (code, collection) of a diagnosis, which says where to look further.
+    Returns the counts: by origin, without a vector, and the collections whose records cannot be read.
+    """
+    require(form)
+    chosen = store.collections if collection is None else (store.collection(collection),)
+    known = list(findings)
+    options = RepairOptions(also=tuple(str(path) for path in also))
+    sites = [
+        Site(one, options, None, frozenset(c for c, name in known if name == one.name)) for one in chosen
+    ]
+    unread = {site.found_as.name: _unread(site.collection) for site in sites if site.records is None}
+    tally = _Tally()
+    with room("the export was written"), _Appearing(target) as partial:
+        _WRITERS[form](tally.of(item for site in sites for item in records_of(site)), partial)
+    return {"schema": 1, "file": str(target), **tally.to_json(), "unreadable": unread}
+
+
+def _unread(collection: Collection) -> str:
+    return collection.rows.reason if isinstance(collection.rows, Absent) else "its records cannot be read"
+
+
+class _Appearing:
+    """A file beside `target` to be written, which takes its name at the end; nothing is left of it on failure."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __enter__(self) -> Path:
+        if os.path.lexists(self.target):
+            raise Refused(f"{self.target} exists already; an export never overwrites.")
+        try:
+            descriptor, name = tempfile.mkstemp(prefix=f".{self.target.name[:100]}.", dir=self.target.parent)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise UsageError(f"Nothing can be written in {self.target.parent}: {error.strerror}.") from error
+        os.close(descriptor)
+        self.partial = Path(name)
+        return self.partial
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                os.link(self.partial, self.target)  # fails where the name is taken: a rename would overwrite
+        except FileExistsError as error:
+            raise Refused(f"{self.target} exists already; an export never overwrites.") from error
+        finally:
+            self.partial.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How many records there were, and where their vectors came from."""
+
+    origins: dict[str, int]
+    records: int = 0
+
+    def __init__(self) -> None:
+        self.origins, self.records = {}, 0
+
+    def of(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items, counted as they pass."""
+        for item in items:
+            self.records += 1
+            origin = item["source"] or "none"
+            self.origins[origin] = self.origins.get(origin, 0) + 1
+            yield item
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "without_vector": self.origins.get("none", 0),
+            "origins": dict(sorted(self.origins.items())),
+        }
+
+
+# --- the records ---
+
+
+def records_of(site: Site) -> Iterator[Item]:
+    """One dict per record in rowid order: collection, id, document, metadata; `vector` (dim,) float32 as the user gave
+    it, or None; `source`: its origin; `current`: False where a newer one may have been lost; `reason` why there is none.
+    """
+    records, holdings = site.records, site.holdings
+    if records is None or holdings is None:
         return
+    places = _places(site, records, holdings)
     for start in range(0, len(records), BATCH):
         rows = np.arange(start, min(start + BATCH, len(records)))
-        vectors, origins = _vectors(collection, records, rows, also)
-        contents = _contents(collection, records.rows.rowids[rows])
+        vectors = places.vectors(site, rows)
+        contents = _contents(site.collection, records.rows.rowids[rows])
         for offset, row in enumerate(rows.tolist()):
             document, metadata = contents.get(int(records.rows.rowids[row]), (None, {}))
+            origin = places.origin[row] or None
             yield {
-                "collection": collection.name,
+                "collection": site.found_as.name,
                 "id": records.rows.ids[row],
                 "document": document,
                 "metadata": metadata,
-                "vector": vectors[offset] if origins[offset] else None,
-                "source": origins[offset] or None,
+                "vector": vectors[offset] if origin else None,
+                "source": origin,
+                "current": bool(places.current[row]) if origin else None,
+                "reason": holdings.why[row] or None,
             }
 
 
-def _vectors(
-    collection: Collection, records: Records, rows: np.ndarray, also: Sequence[Path]
-) -> tuple[np.ndarray, list[str]]:
-    """(k, dim) float32 and the origin of each, "" where it exists nowhere."""
-    dim = dimension_of(collection) or 0
-    vectors, origins = np.full((len(rows), dim), np.nan, np.float32), [""] * len(rows)
-    indexed = records.indexed[rows]
-    if indexed.any():
-        vectors[indexed] = _indexed(collection, records.elements[rows[indexed]])
-    for offset in np.flatnonzero(indexed).tolist():
-        origins[offset] = "index"
-    rest = np.flatnonzero(~indexed)
-    sources = find_sources(collection, [records.rows.ids[row] for row in rows[rest].tolist()], also=also)
-    found = np.flatnonzero(sources.found)
-    if len(found) and dim:
-        vectors[rest[found]] = fetch(collection, sources, found).raw
-        for position in found.tolist():
-            kind, origin = str(sources.kind[position]), str(sources.origin[position])
-            origins[int(rest[position])] = f"{kind}: {origin}" if origin else kind
-    return vectors, origins
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Columns over the n records: where the vector of each stands. At most one of the three numbers is not -1.
+
+    element: in the collection's own level 0; seq: of its queue row; at: its position in `holdings.sources`.
+    """
+
+    element: np.ndarray
+    seq: np.ndarray
+    at: np.ndarray
+    origin: np.ndarray
+    current: np.ndarray
+    holdings: Holdings
+
+    def vectors(self, site: Site, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), dim) float32 as the user gave them; rows of NaN where there is none."""
+        out = np.full((len(rows), site.dim or 0), np.nan, np.float32)
+        held, queued, found = (
+            np.flatnonzero(column[rows] >= 0) for column in (self.element, self.seq, self.at)
+        )
+        if len(held):
+            out[held] = site.raw_vectors(self.element[rows[held]])
+        if len(queued) and site.dim is not None:
+            out[queued] = site.collection.queue.vectors(self.seq[rows[queued]], site.dim)
+        if len(found) and self.holdings.sources is not None:
+            out[found] = fetch(site.collection, self.holdings.sources, self.at[rows[found]]).raw
+        return out
 
 
-def _indexed(collection: Collection, elements: np.ndarray) -> np.ndarray:
-    segment = collection.vector
-    assert not isinstance(segment, Absent)
-    stored = segment.files.vectors(elements)
-    lengths = segment.files.lengths
-    if collection.settings.space == "cosine" and not isinstance(lengths, Absent):
-        return stored * np.asarray(lengths)[elements][:, None]
-    return stored
+_OWN = {FLAGGED: "index, under a deleted flag", PROVED: "index, id proved", CLAIMED: "index, id claimed"}
+
+
+def _places(site: Site, records: Records, holdings: Holdings) -> _Places:
+    count = len(records)
+    places = _Places(
+        element=np.where(records.elements >= 0, records.elements, -1),
+        seq=np.full(count, -1, np.int64),
+        at=np.full(count, -1, np.int64),
+        origin=np.full(count, "", object),
+        current=np.ones(count, bool),
+        holdings=holdings,
+    )
+    places.origin[records.indexed] = "index"
+    position = {name: row for row, name in enumerate(records.rows.ids)}
+    _place_own(places, position, site)
+    _place_elsewhere(places, position)
+    _place_queued(places, position, site)
+    return places
+
+
+def _place_own(places: _Places, position: Mapping[str, int], site: Site) -> None:
+    """Level 0 of the collection itself, the id map's word or a proof."""
+    for proof in (site.proof, site.claims):
+        for name, element in ({} if proof is None else proof.pairs()).items():
+            places.element[position[name]] = element
+    for state, words in _OWN.items():
+        places.origin[places.holdings.mask(state)] = words
+    places.element[places.holdings.mask(LOST)] = -1
+
+
+def _place_elsewhere(places: _Places, position: Mapping[str, int]) -> None:
+    """The queue's older rows, set-aside and orphan directories, other copies."""
+    sources = places.holdings.sources
+    for at in [] if sources is None else np.flatnonzero(sources.found).tolist():
+        row = position[sources.ids[at]]  # pyright: ignore[reportOptionalMemberAccess]
+        kind, origin = str(sources.kind[at]), str(sources.origin[at])  # pyright: ignore[reportOptionalMemberAccess]
+        places.element[row], places.at[row] = -1, at
+        places.origin[row] = f"{kind}: {origin}" if origin else kind
+        places.current[row] = sources.current[at]  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _place_queued(places: _Places, position: Mapping[str, int], site: Site) -> None:
+    """What the queue has not brought into the index yet is newer than what stands there."""
+    for name, effect in site.pending.items():
+        row = position.get(name)
+        if row is not None and effect.exists and effect.vector_seq is not None:
+            places.element[row], places.at[row], places.seq[row] = -1, -1, effect.vector_seq
+            places.origin[row], places.current[row] = QUEUE, True
 
 
 def _contents(collection: Collection, rowids: np.ndarray) -> dict[int, tuple[Any, dict[str, Any]]]:
-    """rowid → document and metadata."""
+    """rowid → document and metadata; values that are lists (1.5) as lists."""
     out: dict[int, tuple[Any, dict[str, Any]]] = {}
-    sql = "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata WHERE id BETWEEN ? AND ?"
-    if "bool_value" not in collection.database.columns("embedding_metadata"):
-        sql = sql.replace("bool_value", "NULL")
-    wanted = set(rowids.tolist())
-    found = collection.database.rows(sql, (int(rowids.min()), int(rowids.max())))
-    for rowid, key, text, integer, real, truth in [] if isinstance(found, Absent) else found:
-        if rowid in wanted:
-            document, metadata = out.get(rowid, (None, {}))
-            value = (
-                bool(truth)
-                if truth is not None
-                else next((v for v in (text, integer, real) if v is not None), None)
-            )
-            out[rowid] = (
-                (value, metadata) if key == "chroma:document" else (document, {**metadata, key: value})
-            )
+    for rowid, key, value in _values(collection, "embedding_metadata", rowids):
+        document, metadata = out.get(rowid, (None, {}))
+        out[rowid] = (value, metadata) if key == DOCUMENT else (document, {**metadata, key: value})
+    for rowid, key, value in _values(collection, "embedding_metadata_array", rowids):
+        document, metadata = out.get(rowid, (None, {}))
+        out[rowid] = document, {**metadata, key: [*metadata.get(key, ()), value]}
     return out
 
 
-def export(store: Store, form: str, target: Path, *, also: Sequence[Path] = ()) -> dict[str, Any]:
-    """Writes all recoverable records of `store` to `target` (jsonl, npz or parquet), which must not exist yet."""
-    if target.exists():
-        raise Refused(f"{target} exists already; an export never overwrites.")
-    items = (item for collection in store.collections for item in records_of(collection, also))
-    counts = {"jsonl": _jsonl, "npz": _npz, "parquet": _parquet}[form](items, target)
-    return {"schema": 1, "file": str(target), "records": counts[0], "without_vector": counts[1]}
+def _values(collection: Collection, table: str, rowids: np.ndarray) -> Iterator[tuple[int, str, Any]]:
+    """(rowid, key, value) of these records, in the order of the table; nothing where the schema has no such table."""
+    have, wanted = collection.database.columns(table), set(rowids.tolist())
+    kinds = [name for name in ("bool_value", "string_value", "int_value", "float_value") if name in have]
+    if not kinds:
+        return
+    sql = f"SELECT id, key, {', '.join(kinds)} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY rowid"
+    found = collection.database.rows(sql, (int(rowids.min()), int(rowids.max())))
+    for rowid, key, *cells in [] if isinstance(found, Absent) else found:
+        if rowid in wanted:
+            name, value = next(
+                ((k, v) for k, v in zip(kinds, cells, strict=True) if v is not None), ("", None)
+            )
+            yield rowid, key, bool(value) if name == "bool_value" else value
 
 
-def _listed(item: dict[str, Any]) -> dict[str, Any]:
-    vector = item["vector"]
-    return {**item, "vector": None if vector is None else [float(value) for value in vector]}
+# --- the files ---
 
 
-def _jsonl(items: Iterator[dict[str, Any]], target: Path) -> tuple[int, int]:
-    count = without = 0
-    with open(target, "x", encoding="utf-8") as handle:
+def _finite(value: Any) -> Any:
+    """`value` as strict JSON holds it: what is no finite number is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list) else value
+
+
+def _jsonl(items: Iterator[Item], target: Path) -> None:
+    """One JSON object per line; the vector as a list of numbers."""
+    with open(target, "w", encoding="utf-8") as handle:
         for item in items:
-            count, without = count + 1, without + (item["vector"] is None)
-            handle.write(json.dumps(_listed(item), ensure_ascii=True) + "\n")
-    return count, without
+            vector = None if item["vector"] is None else item["vector"].tolist()
+            handle.write(json.dumps(_finite({**item, "vector": vector}), ensure_ascii=True) + "\n")
 
 
-def _npz(items: Iterator[dict[str, Any]], target: Path) -> tuple[int, int]:
-    """Columns: collection, id, document, metadata (JSON), source; vectors (n, dim), rows of NaN where there is none."""
+def _npz(items: Iterator[Item], target: Path) -> None:
+    """Columns: collection, id, document, metadata (JSON), source, current; vectors (n, dim), rows of NaN where there is
+    none; shorter vectors of another collection are filled up with NaN."""
     listed = list(items)
     width = max((len(item["vector"]) for item in listed if item["vector"] is not None), default=0)
     vectors = np.full((len(listed), width), np.nan, np.float32)
     for row, item in enumerate(listed):
         if item["vector"] is not None:
             vectors[row, : len(item["vector"])] = item["vector"]
-    texts = {
-        name: np.array([str(item[name] or "") for item in listed])
-        for name in ("collection", "id", "document", "source")
-    }
-    metadata = np.array([json.dumps(item["metadata"]) for item in listed])
-    with open(target, "xb") as handle:
-        np.savez_compressed(handle, vectors=vectors, metadata=metadata, **texts)
-    return len(listed), sum(item["vector"] is None for item in listed)
+    names = ("collection", "id", "document", "source", "reason")
+    texts = {name: np.array([str(item[name] or "") for item in listed], dtype=np.str_) for name in names}
+    metadata = np.array([json.dumps(_finite(item["metadata"])) for item in listed], dtype=np.str_)
+    current = np.array([item["current"] is True for item in listed], dtype=bool)
+    with open(target, "wb") as handle:
+        np.savez_compressed(handle, vectors=vectors, metadata=metadata, current=current, **texts)
 
 
-def _parquet(items: Iterator[dict[str, Any]], target: Path) -> tuple[int, int]:
-    """One row per record; metadata as JSON. Needs pyarrow."""
+def _parquet(items: Iterator[Item], target: Path) -> None:
+    """One row per record; metadata as JSON. Text that is not UTF-8 has its bytes escaped."""
     import pandas as pd
 
-    from forensics.verbs import needs
-
-    needs("pyarrow", "an export to Parquet")
-    frame = pd.DataFrame([{**_listed(item), "metadata": json.dumps(item["metadata"])} for item in items])
+    rows = [{**item, "metadata": json.dumps(_finite(item["metadata"]))} for item in items]
+    frame = pd.DataFrame(rows, columns=[*_COLUMNS])
+    for name in ("collection", "id", "document"):
+        frame[name] = [None if text is None else _encodable(str(text)) for text in frame[name]]
     frame.to_parquet(target, index=False)
-    return len(frame), sum(item is None for item in frame["vector"]) if len(frame) else 0
+
+
+_COLUMNS = ("collection", "id", "document", "metadata", "vector", "source", "current", "reason")
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+_WRITERS = {"jsonl": _jsonl, "npz": _npz, "parquet": _parquet}

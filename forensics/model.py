@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -92,8 +93,8 @@ class Finding(_Shown):
             "collection": self.collection,
             "count": self.count,
             "unit": self.unit,
-            "expected": self.expected,
-            "found": self.found,
+            "expected": plain(self.expected),
+            "found": plain(self.found),
             "where": [place.to_json() for place in self.where],
             "means": self.means,
             "follows": list(self.follows),
@@ -145,10 +146,11 @@ class Diagnosis(_Shown):
 
     @property
     def exit_status(self) -> int:
-        """Bits 4 (something above a note) and 8 (a check was skipped, partial or crashed, or the store moved)."""
+        """Bits 4 (something above a note) and 8 (a check was skipped, partial or crashed, or somebody may write)."""
         above = any(finding.severity != "note" for finding in self.findings)
         incomplete = any(check.outcome in ("skipped", "partial", "crashed") for check in self.checks)
-        return (4 if above else 0) | (8 if incomplete or not self.store.get("unchanged", True) else 0)
+        moving = not self.store.get("unchanged", True) or bool(self.store.get("in_use"))
+        return (4 if above else 0) | (8 if incomplete or moving else 0)
 
     def codes(self, *, notes: bool = True) -> tuple[str, ...]:
         """The distinct codes found, sorted; without notes if asked."""
@@ -189,7 +191,7 @@ class Action:
     parameters: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        return {name: plain(getattr(self, name)) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +280,14 @@ class Verdict(_Shown):
         }
 
 
-def _plain(value: Any) -> Json:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+def plain(value: Any) -> Json:
+    """`value` as strict JSON can hold it: no numpy, no tuple; what is no finite number is its name ("nan")."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)

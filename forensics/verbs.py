@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.absent import Absent
-from forensics.errors import MissingPackage, UsageError
+from forensics.errors import MissingPackage, Refused, UsageError
+from forensics.selection import is_paired_by_hand, select
 from forensics.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from forensics.model import Diagnosis, Plan, Verdict
     from forensics.repair.options import RepairOptions
 
+PathLikes = Sequence[str | PathLike[str]]
 StoreLike = Store | str | PathLike[str]
 CaseLike = "Case | str | PathLike[str]"
 Progress = Callable[[str, float], None]
@@ -35,21 +37,10 @@ def _opened(store: StoreLike) -> Generator[Store]:
         yield opened
 
 
-def _case(case: Any, store: Path | None = None) -> Case:
-    """A case as given: an open one, an existing folder, or (with a store) one to be made there."""
-    from forensics.case import Case
+def _case(case: Any) -> Case:
+    from forensics.verbs_case import case_of
 
-    if isinstance(case, Case):
-        return case
-    folder = Path(fspath(case)) if case is not None else None
-    if store is not None and (folder is None or not (folder / "case.json").exists()):
-        return Case.create(folder, store)
-    if folder is None:
-        raise UsageError("Say which case folder is meant.")
-    opened = Case.open(folder)
-    if store is not None and opened.store != store:
-        raise UsageError(f"{folder} is the case of another store, {opened.store}.")
-    return opened
+    return case_of(case)
 
 
 def diagnose(
@@ -59,25 +50,41 @@ def diagnose(
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     collection: str | None = None,
+    segment: str | None = None,
+    metadata_segment: str | None = None,
     embedder: str | None = None,
-    also: Sequence[str | PathLike[str]] = (),
-    source: Sequence[str | PathLike[str]] = (),
+    also: PathLikes = (),
+    source: PathLikes = (),
     case: Any = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """What is wrong with the store, by looking alone; with `case`, kept there with the full lists and the seal."""
-    from forensics.diagnosis import diagnose_store, scope
+    """What is wrong with the store, by looking alone; with `case`, kept there with the full lists and the seal.
 
-    wanted = scope(only, skip, collection=collection, deep=deep, embedder=embedder is not None)
-    _no_sources(source)
+    `segment` names one collection by its vector segment; `metadata_segment` the sibling where SQLite does not say it.
+    """
+    from forensics.diagnosis import scope
+
+    scope(only, skip)  # an unknown code is said before anything is read
+    check_inputs(embedder, also, source)
     with _opened(store) as opened:
-        if collection is not None:
-            opened.collection(collection)
-        with _control(deep):
-            found = diagnose_store(opened, wanted, progress)
-        if case is not None:
-            _keep_diagnosis(_case(case, opened.path), opened, found)
+        chosen = select(opened, collection, segment, metadata_segment)
+        wanted = scope(only, skip, collection=chosen, deep=deep, embedder=embedder is not None)
+        opened.also = (*opened.also, *(Path(fspath(path)).resolve() for path in also))
+        if case is None:
+            return _look(opened, wanted, progress)
+        from forensics.verbs_case import filling, keep_diagnosis
+
+        with filling(case, opened.path) as folder:
+            found = _look(opened, wanted, progress)
+            keep_diagnosis(folder, opened, found)
     return found
+
+
+def _look(store: Store, wanted: Any, progress: Progress | None) -> Diagnosis:
+    from forensics.diagnosis import diagnose_store
+
+    with _control(wanted.deep):
+        return diagnose_store(store, wanted, progress)
 
 
 @contextmanager
@@ -96,33 +103,39 @@ def _control(deep: bool) -> Generator[None]:
         CONTROL.reset(token)
 
 
-def _no_sources(source: Sequence[str | PathLike[str]]) -> None:
+def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> None:
+    """Raises UsageError where one of them cannot be had, before anything is read."""
     for path in source:
-        if not Path(fspath(path)).exists():
-            raise UsageError(f"The source {fspath(path)} does not exist.")
+        if not Path(fspath(path)).is_file() or not os.access(path, os.R_OK):
+            raise UsageError(f"The source {fspath(path)} is no file that can be read.")
+    for path in also:
+        if not Path(fspath(path)).is_dir() or not os.access(path, os.R_OK | os.X_OK):
+            raise UsageError(f"The other copy {fspath(path)} is no folder that can be read.")
+    if embedder is not None:
+        from forensics.repair.embedding import Embedder
+        from forensics.repair.options import RepairOptions
+
+        RepairOptions(embedder=embedder)
+        Embedder.load(embedder)
 
 
-def _keep_diagnosis(case: Case, store: Store, found: Diagnosis) -> None:
-    from forensics.seal import seal
+def collection_of(
+    store: Store,
+    collection: str | None = None,
+    segment: str | None = None,
+    metadata_segment: str | None = None,
+) -> str | None:
+    """The id of the collection that is meant, for `plan`; None for all.
 
-    case.write_json("diagnosis.json", found.to_json())
-    case.write_json("manifest.json", seal(store.path).to_json())
-    for finding in found.findings:
-        for name, items in finding.lists.items():
-            label = "-".join(part for part in (finding.code, finding.collection, name) if part)
-            _write_list(case.evidence(_file_name(label) + ".csv"), name, items)
-    case.log("diagnosed", findings=list(found.codes()))
-
-
-def _file_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)[:120]
-
-
-def _write_list(path: Path, name: str, items: Sequence[Any]) -> None:
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        writer = csv.writer(handle)
-        writer.writerow([name])
-        writer.writerows(item if isinstance(item, (list, tuple)) else [item] for item in items)
+    Raises Refused for a pair of segments that SQLite does not give to one collection: a repair would not find it again.
+    """
+    wanted = select(store, collection, segment, metadata_segment)
+    if is_paired_by_hand(store, wanted):
+        raise Refused(
+            "SQLite does not give these two segments to one collection, and what a repair cannot find again is not"
+            " planned; export what they hold, or have the rows of segments mended first."
+        )
+    return wanted
 
 
 def diff_ids(store: StoreLike) -> dict[str, IdDiff]:
@@ -147,27 +160,33 @@ def plan(
     diagnosis: Diagnosis | None = None,
     options: RepairOptions | None = None,
     collection: str | None = None,
+    segment: str | None = None,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Plan:
     """What would be done about the findings, in order, and what it would lose. Touches nothing in the store.
 
     `choices` are fields of RepairOptions (embedder, also, source, accept_loss, also_fix, ids, …). With `case` the
-    diagnosis, the seal and the plan are kept there, ready for `apply`.
+    diagnosis, the seal and the plan are kept there, ready for `apply`; a plan that was there before is replaced.
     """
     from forensics.repair.options import RepairOptions
     from forensics.repair.planner import make_plan
 
     chosen = options or RepairOptions(**choices)
+    check_inputs(chosen.embedder, chosen.also, chosen.source)
     with _opened(store) as opened:
-        folder = _case(case, opened.path) if case is not None else None
-        found = diagnosis or diagnose(opened, collection=collection, case=folder, progress=progress)
-        made = make_plan(opened, found, chosen)
-        if folder is not None:
-            if diagnosis is not None:
-                _keep_diagnosis(folder, opened, diagnosis)
-            folder.write_json("plan.json", made.to_json())
-            folder.log("planned", actions=[action.kind for action in made.approved])
+        wanted = collection_of(opened, collection, segment)
+        if case is None:
+            return make_plan(
+                opened, diagnosis or diagnose(opened, collection=wanted, progress=progress), chosen
+            )
+        from forensics.verbs_case import filling, keep_diagnosis, keep_plan
+
+        with filling(case, opened.path) as folder:
+            found = diagnosis or diagnose(opened, collection=wanted, progress=progress)
+            made = make_plan(opened, found, chosen)
+            keep_diagnosis(folder, opened, found)
+            keep_plan(folder, made)
     return made
 
 
@@ -183,23 +202,20 @@ def apply(
 ) -> dict[str, Any]:
     """Carries out the approved actions of the case's plan on a draft, verifies it, and swaps it in.
 
-    Without `yes` nothing is changed and the plan is shown. Returns the JSON of the command line.
+    Without `yes` nothing is changed and the plan is shown; only what was begun is finished by `resume`. Returns the
+    JSON of the command line.
     """
     from forensics.repair.apply import apply_plan
+    from forensics.verbs_case import can_finish, halfway_told, stopped_at_plan
 
     opened = _case(case)
-    if not yes and not resume:
-        return {
-            "schema": 1,
-            "applied": False,
-            "verified": None,
-            "case": str(opened.folder),
-            "plan": opened.read_json("plan.json"),
-        }
+    if not yes and not (resume and can_finish(opened)):
+        return stopped_at_plan(opened)
     target = None if to is None else Path(fspath(to))
-    return apply_plan(
-        opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
-    )
+    with halfway_told(opened):
+        return apply_plan(
+            opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
+        )
 
 
 def verify(case: Any, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
@@ -209,11 +225,14 @@ def verify(case: Any, *, engine: str | None = None, progress: Progress | None = 
     return verify_case(_case(case), engine=engine, progress=progress)
 
 
-def undo(case: Any, *, discard_later_writes: bool = False) -> dict[str, Any]:
+def undo(case: Any, *, discard_later_writes: bool = False, nobody_else: bool = False) -> dict[str, Any]:
     """The store as it was before `apply`, byte for byte; undoing an undo brings the repair back."""
     from forensics.repair.undo import undo as take_back
+    from forensics.verbs_case import halfway_told
 
-    return take_back(_case(case), discard_later_writes=discard_later_writes)
+    opened = _case(case)
+    with halfway_told(opened):
+        return take_back(opened, discard_later_writes=discard_later_writes, nobody_else=nobody_else)
 
 
 def release(case: Any) -> dict[str, Any]:
@@ -231,11 +250,22 @@ def report(
     include_ids: bool = False,
 ) -> Path:
     """The incident report of the case as one HTML file; returns its path."""
-    needs("jinja2", "the report")
+    needs("jinja2", "The report")
     from forensics.report.html import write_report
 
-    target = None if out is None else Path(fspath(out))
-    return write_report(_case(case), target, include_documents=include_documents, include_ids=include_ids)
+    opened = _case(case)
+    target = None if out is None else _outside(Path(fspath(out)), opened.store)
+    return write_report(opened, target, include_documents=include_documents, include_ids=include_ids)
+
+
+def _outside(target: Path, store: Path) -> Path:
+    """`target`, which does not lie in the store. Raises UsageError where it does, or where its folder is missing."""
+    full = Path(os.path.realpath(target))
+    if full == store or store in full.parents:
+        raise UsageError(f"{target} lies in the store; nothing is written there.")
+    if not full.parent.is_dir():
+        raise UsageError(f"{full.parent} is no folder; make it first.")
+    return target
 
 
 def probe(
@@ -243,16 +273,35 @@ def probe(
     *,
     versions: Sequence[str] = (),
     collection: str | None = None,
+    segment: str | None = None,
+    case: Any = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """What each API call does on a throw-away copy, in a child, judged against what is on disk."""
+    """What each API call does on a throw-away copy, in a child, judged against what is on disk.
+
+    With `case` it is kept there, as `probe.json`.
+    """
     if not versions:
-        needs("chromadb", "probe")
+        needs("chromadb", "The probe")
+    with _opened(store) as opened:
+        chosen = select(opened, collection, segment)
+        if case is None:
+            return _asked(opened, versions, chosen, progress)
+        from forensics.verbs_case import filling, keep_probe
+
+        with filling(case, opened.path, applied_too=True) as folder:
+            answer = _asked(opened, versions, chosen, progress)
+            keep_probe(folder, answer)
+    return answer
+
+
+def _asked(
+    store: Store, versions: Sequence[str], collection: str | None, progress: Progress | None
+) -> dict[str, Any]:
     from forensics.probing import probe as ask
 
-    with _opened(store) as opened:
-        found = diagnose(opened, collection=collection, progress=progress)
-        return ask(opened.path, versions=list(versions) or None, diagnosis=found, collection=collection)
+    found = diagnose(store, collection=collection, progress=progress)
+    return ask(store.path, versions=list(versions) or None, diagnosis=found, collection=collection)
 
 
 def copy(store: StoreLike, dest: str | PathLike[str]) -> Any:
@@ -264,14 +313,37 @@ def copy(store: StoreLike, dest: str | PathLike[str]) -> Any:
     return copy_store(path, Path(fspath(dest)))
 
 
-def export(case: Any, form: str = "jsonl", out: str | PathLike[str] | None = None) -> dict[str, Any]:
+def export(
+    case: Any,
+    form: str = "jsonl",
+    out: str | PathLike[str] | None = None,
+    *,
+    collection: str | None = None,
+    segment: str | None = None,
+    metadata_segment: str | None = None,
+) -> dict[str, Any]:
     """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet."""
     from forensics.exporting import export as write_out
+    from forensics.exporting import require
+    from forensics.verbs_case import known_findings
 
+    require(form)
     opened = _case(case)
     target = Path(fspath(out)) if out is not None else opened.folder / f"export.{form}"
+    _outside(target, opened.store)
+    options = opened.read_json("plan.json")["options"] if opened.has("plan.json") else {}
     with open_store(opened.store) as store:
-        return write_out(store, form, target)
+        chosen = select(store, collection, segment, metadata_segment)
+        answer = write_out(
+            store,
+            form,
+            target,
+            also=[Path(path) for path in options.get("also", ())],
+            collection=chosen,
+            findings=known_findings(opened),
+        )
+    opened.log("exported", file=str(target), records=answer["records"])
+    return answer
 
 
 def explain(text: str) -> str:
