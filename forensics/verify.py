@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from forensics._verb import make_callable
 from forensics.absent import Absent
@@ -29,13 +28,11 @@ from forensics.repair.provenance import (
     evidence_rows,
     origins_of,
     safe_name,
+    write_losses,
     write_provenance,
 )
 from forensics.repair.stages import plan_of
 from forensics.store import Collection, Store, VectorSegment, open_store
-
-if TYPE_CHECKING:
-    pass
 
 Progress = Callable[[str, float], None]
 AFTER = "diagnosis-after.json"
@@ -58,13 +55,14 @@ def verify_draft(
         origins = origins_of(case, plan)
         effects = comparison.measured(before, after, plan, embedded_again(origins))
         tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case), diagnosis, plan)]
-        tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after)]
+        tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after, before)]
         tests.append(comparison.tables_kept(before, after, plan))
         for name in _touched(plan):
             tests += _collection_tests(
                 case, plan, draft, before.collection(name), after.collection(name), origins[name]
             )
         write_provenance(case, after, origins)
+        write_losses(case, plan, after)
         tests.append(_untouched(draft))
         say("asking the engine", 0.8)
         spoken = list(_engine_tests(draft, after, engine)) if all(test.passed for test in tests) else []
@@ -126,13 +124,12 @@ def _kinds(plan: Plan, name: str) -> set[str]:
     return {action.kind for action in plan.approved if action.collection == name}
 
 
-def _watermarks(store: Store) -> Test:
-    problems = watermark_problems(store)
-    return Test(
-        name="watermarks",
-        passed=not problems,
-        detail="; ".join(problems) or "each is true and below the queue's top",
-    )
+def _watermarks(store: Store, before: Store | None = None) -> Test:
+    """No rule of watermarks is broken that was not broken before (and was then declined)."""
+    known = set() if before is None else set(watermark_problems(before))
+    problems = [problem for problem in watermark_problems(store) if problem not in known]
+    detail = "; ".join(problems) or "each is true and below the queue's top"
+    return Test(name="watermarks", passed=not problems, detail=detail)
 
 
 def _collection_tests(

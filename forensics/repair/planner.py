@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.id_text import malformed
+from forensics.errors import NoSpace
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.repair.embedding import Embedder
+from forensics.repair.foresight import require_predicted_room
 from forensics.repair.holdings import (
     CLAIMED,
     EMBED,
@@ -31,6 +34,7 @@ from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
 from forensics.repair.site import Site
+from forensics.store import PlainTree
 
 if TYPE_CHECKING:
     from forensics.store import Collection, Store
@@ -53,7 +57,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     approved = [item for item in proposals if item.action.approved]
     effects = tuple(_effects(store, sites, [item.action for item in approved]))
     promised, remaining = _outlook(diagnosis.findings, proposals, effects)
-    return Plan(
+    plan = Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
         actions=tuple(item.action for item in proposals),
@@ -63,6 +67,18 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
         losses=tuple(loss for site in sites.values() for loss in _losses(site)),
         options=options.to_json(),
     )
+    return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))
+
+
+def _space_short(plan: Plan, store: Store) -> tuple[str, ...]:
+    """CF009 where the draft of the plan would not fit beside the store; `apply` then refuses before it writes."""
+    if not plan.approved or not isinstance(store.tree, PlainTree):
+        return ()
+    try:
+        require_predicted_room(plan, store.path, store.path.parent)
+    except NoSpace:
+        return ("CF009",)
+    return ()
 
 
 def _wanted(code: str, options: RepairOptions) -> bool:
@@ -117,12 +133,14 @@ def _effects(store: Store, sites: Mapping[str, Site], approved: list[Action]) ->
     """The effect on every collection of the store, touched or not."""
     for collection in store.collections:
         site = sites.get(collection.name)
-        if site is not None:
-            yield effect_of(site, approved)
-        else:
-            before, records = reachable(collection), collection.records
-            lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
-            yield Effect(collection=collection.name, before=before, after=before, lost=lost)
+        yield untouched(collection) if site is None else effect_of(site, approved)
+
+
+def untouched(collection: Collection) -> Effect:
+    """The effect of nothing: as many records are lost as have no vector now."""
+    before, records = reachable(collection), collection.records
+    lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
+    return Effect(collection=collection.name, before=before, after=before, lost=lost)
 
 
 def _without_conflicts(proposals: Iterable[Proposal]) -> list[Proposal]:
@@ -173,9 +191,10 @@ def _is_healed(found: Finding, proposals: Iterable[Proposal], whole: set[str]) -
 def effect_of(site: Site, approved: Iterable[Action]) -> Effect:
     """What the approved actions do to the records of one collection."""
     kinds = {action.kind for action in approved if action.collection in (None, site.collection.name)}
-    before, holdings, records = reachable(site.found_as), site.holdings, site.records
-    if holdings is None or records is None:
-        return Effect(collection=site.collection.name, before=before, after=before)
+    before = reachable(site.found_as)
+    if not kinds & EFFECTIVE_KINDS or site.holdings is None or site.records is None:
+        return untouched(site.found_as)
+    holdings, records = site.holdings, site.records
     removed = _removed(site, holdings, kinds)
     after = int((_reached(site, holdings, kinds) & ~removed).sum())
     embedded = int(holdings.mask(EMBED).sum()) if kinds & EMBEDDING_KINDS else 0
@@ -210,6 +229,8 @@ INDEX_KINDS = STRUCTURAL | {
     "quarantine-queue-rows",
 }
 """After these the records stand as the site says, not as the damaged store does."""
+EFFECTIVE_KINDS = INDEX_KINDS | {"set-aside-records", "delete-ids"}
+"""All others leave every record as reachable as it was."""
 
 
 def _reached(site: Site, holdings: Holdings, kinds: set[str]) -> np.ndarray:

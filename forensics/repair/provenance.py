@@ -94,3 +94,18 @@ def _all_records(records: Records, known: Mapping[str, Origin]) -> Iterator[tupl
             yield name, label, "kept in the index", "", "", True
         else:
             yield name, "", "pending in the queue" if pending else "lost", "", "", ""
+
+
+def write_losses(case: Case, plan: Plan, after: Store) -> None:
+    """evidence/lost-<collection>.csv names every record that has no vector after the repair, with the reason."""
+    for effect in plan.effects:
+        if not effect.lost:
+            continue
+        records = after.collection(effect.collection).records
+        reasons = "; ".join(
+            str(loss["reason"]) for loss in plan.losses if loss["collection"] == effect.collection
+        )
+        ids = [] if isinstance(records, Absent) else records.ids(records.missing)
+        path = case.evidence(safe_name(f"lost-{effect.collection}") + ".csv")
+        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
+            csv.writer(handle).writerows([("id", "reason"), *((name, reasons) for name in ids)])

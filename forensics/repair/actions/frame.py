@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,11 +21,13 @@ from forensics.repair.site import Site
 from forensics.store import VectorSegment
 from forensics.writers import segment_files
 from forensics.writers.atomic import replacing
-from forensics.writers.draft_maps import level0_for_writing, well_connected
+from forensics.writers.draft_maps import level0_for_writing, level0_summary, well_connected
 from forensics.writers.link_surgery import drop_bad_neighbours as drop_bad
 from forensics.writers.relink import relink
 
 Report = dict[str, Json]
+FEW = 1000
+"""Elements that are linked again whatever links they kept."""
 
 
 def framed(site: Site) -> tuple[VectorSegment, HnswFiles, layout.Header, Level0Summary]:
@@ -216,9 +219,20 @@ def drop_bad_neighbours(work: Work) -> Report:
         segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE, layout.LENGTH_FILE
     )
     changed = drop_bad(directory)
-    linked = relink(directory, changed, site.collection.settings.space) if changed.size else changed
+    poor = _worth_linking(directory, changed, framed(site)[2].M)
+    linked = relink(directory, poor, site.collection.settings.space) if poor.size else poor
     segment_files.settle_entry(directory)
     return {"cleaned": len(changed), "relinked": len(linked)}
+
+
+def _worth_linking(directory: Path, changed: np.ndarray, M: int) -> np.ndarray:
+    """Those of `changed` that get new links: all where they are few, else those left with less than half of M.
+
+    To find neighbours costs a look at every vector; a list that lost one of many links needs none.
+    """
+    if len(changed) <= FEW:
+        return changed
+    return changed[level0_summary(directory).counts[changed] < M // 2]
 
 
 FRAME: dict[str, Callable[[Work], Report]] = {

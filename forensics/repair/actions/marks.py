@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 
+import numpy as np
+
 from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
@@ -16,6 +18,7 @@ from forensics.readers.id_map import IdMap
 from forensics.repair.actions.work import Work
 from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
+from forensics.sources import QUEUE, fetch, find_sources
 from forensics.store import Collection, Store
 
 Report = dict[str, Json]
@@ -159,14 +162,33 @@ def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection
 
 
 def purge_queue(work: Work) -> Report:
-    """The queue holds no row that both segments have applied but the last, which keeps numbers rising."""
-    collection = work.collection()
-    low = _applied_by_both(collection)
+    """The queue holds no row that both segments have applied but the last, which keeps numbers rising.
+
+    Raises Refused where a vector in such a row is not what the index holds under its id.
+    """
+    site = work.site()
+    low = _applied_by_both(site.collection)
+    unlike = _unlike_the_index(site, low)
+    if unlike:
+        raise Refused(f"{unlike} vectors of the queue are not in the index as queued, so the queue is kept.")
     with work.database() as connection:
-        found = connection.execute(
-            "DELETE FROM embeddings_queue WHERE topic = ? AND seq_id < ?", (collection.queue.topic, low)
-        )
-        return {"rows": found.rowcount, "below": low}
+        sql = "DELETE FROM embeddings_queue WHERE topic = ? AND seq_id < ?"
+        return {"rows": connection.execute(sql, (site.collection.queue.topic, low)).rowcount, "below": low}
+
+
+def _unlike_the_index(site: Site, low: int) -> int:
+    """How many records have their newest vector in a row below `low` and another one (or none) in the index."""
+    records, files = site.records, site.files
+    sources = find_sources(site.collection, [] if records is None else records.rows.ids)
+    queued = np.flatnonzero((sources.kind == QUEUE) & (sources.ref < low))
+    if not queued.size or records is None:
+        return 0
+    elements = np.where(records.indexed, records.elements, -1)[queued]
+    if files is None or (elements < 0).any():
+        return len(queued)
+    wanted = fetch(site.collection, sources, queued).stored
+    tolerance = 4e-7 if site.collection.settings.space == "cosine" else 0.0
+    return int((~(np.abs(files.vectors(elements) - wanted).max(axis=1) <= tolerance)).sum())
 
 
 def _applied_by_both(collection: Collection) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.absent import Absent
-from forensics.errors import Refused
+from forensics.errors import NoSpace, Refused
 from forensics.handles import Handles
 from forensics.model import Action, Json
 from forensics.readers import layout
@@ -115,6 +115,8 @@ class Work:
             yield connection
             connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if "full" in str(error):
+                raise NoSpace("The disk became full while the draft's database was changed.") from error
             raise Refused(f"SQLite refused a change of the draft: {error}.") from error
         finally:
             connection.close()
