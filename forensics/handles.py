@@ -20,6 +20,8 @@ PROC = Path("/proc")
 DRAFT_PREFIX = ".forensics-"
 HOLDER = "forensics.repair.holder"
 """The module that holds SQLite's lock for a repair; its handles are the repair's own."""
+WALK = "FORENSICS_CASE"
+"""The variable by which the notebooks of one walk know their case, and here one another."""
 CONTAINERS = ("docker", "containerd", "kubepods", "libpod", "lxc", "crio")
 Key = tuple[int, int]
 
@@ -30,6 +32,7 @@ class Handle:
 
     `path` is relative to the store where it lies there. `deleted`: the name is gone, the bytes live on in
     that process. `own`: it is this very process. `writes`: open for writing. `lock` as "POSIX WRITE".
+    `fellow`: it is another notebook of the walk that this process belongs to.
     """
 
     pid: int
@@ -39,6 +42,7 @@ class Handle:
     own: bool
     lock: str | None
     writes: bool = False
+    fellow: bool = False
 
 
 class Handles(tuple[Handle, ...]):
@@ -59,8 +63,8 @@ class Handles(tuple[Handle, ...]):
 
     @property
     def writers(self) -> tuple[Handle, ...]:
-        """Those that may change the store: all of others, and own ones open for writing or locked."""
-        return tuple(handle for handle in self if not handle.own or handle.writes or handle.lock)
+        """Those that may change the store: all of others, and those of this walk open for writing or locked."""
+        return tuple(each for each in self if each.writes or each.lock or not (each.own or each.fellow))
 
 
 def open_handles(store: Path) -> Handles | Absent:
@@ -184,7 +188,14 @@ def _of_descriptor(
         own=pid == os.getpid(),
         lock=None,
         writes=_writes(pid, number),
+        fellow=_is_fellow(pid),
     )
+
+
+def _is_fellow(pid: int) -> bool:
+    """True where that process was started for the same case as this one."""
+    case = os.environ.get(WALK)
+    return bool(case) and f"{WALK}={case}" in _text(pid, "environ").split("\0")
 
 
 def _writes(pid: int, number: str) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import forensics as fx
-from forensics import samples
 from forensics.case import Case
 from forensics.lab import books
 from forensics.lab.session import (
@@ -20,6 +19,7 @@ from forensics.lab.session import (
     SAMPLE_NAME,
     STORE,
     YES,
+    restored,
     samples_by_name,
 )
 
@@ -42,7 +42,7 @@ def place(store: str | None) -> tuple[Path, str | None]:
     if store is not None and (os.path.exists(store) or store not in samples_by_name()):
         return Path(os.path.abspath(store)), None
     name = store or SAMPLE
-    return samples.restore(name), name
+    return restored(name), name
 
 
 def open_case(store: Path, folder: Path | None, sample: str | None) -> Case:

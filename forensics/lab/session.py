@@ -145,17 +145,23 @@ def open_session(
     environment: Mapping[str, str] | None = None,
 ) -> Session:
     """The session on `store` (a path or a sample's name), on what the environment names, or on `peek-failure`."""
-    from forensics import samples
-
     known = os.environ if environment is None else environment
     given = os.fspath(store) if store is not None else known.get(STORE) or SAMPLE
     told = given == known.get(STORE)
     case = Path(known[CASE]) if told and known.get(CASE) else None
     sample = given if given in samples_by_name() else (told and known.get(SAMPLE_NAME)) or None
-    path = samples.restore(given) if given == sample else Path(given)
+    path = restored(given) if given == sample else Path(given)
     chosen = embedder or known.get(EMBEDDER) or (SAMPLE_EMBEDDER if sample else None)
     said = known.get(YES, "") not in ("", "0", "no")
     return Session(path, sample=sample, embedder=chosen, unattended=said or sample is not None, case=case)
+
+
+def restored(sample: str) -> Path:
+    """A scratch copy of that sample, in a folder of its name."""
+    from forensics import samples
+
+    folder = Path(tempfile.mkdtemp(prefix="chroma-forensics-"))
+    return samples.restore(sample, folder / sample.replace("/", "-"))
 
 
 def samples_by_name() -> set[str]:
