@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from forensics._verb import make_callable
@@ -65,7 +65,9 @@ def verify_draft(
         write_losses(case, plan, after)
         tests.append(_untouched(draft))
         say("asking the engine", 0.8)
-        spoken = list(_engine_tests(draft, after, engine)) if all(test.passed for test in tests) else []
+        spoken = (
+            list(_engine_tests(draft, after, engine, origins)) if all(test.passed for test in tests) else []
+        )
     return _verdict(
         [*tests, *spoken], effects, plan, diagnosis, asked=bool(spoken) and not was_skipped(spoken)
     )
@@ -214,8 +216,11 @@ def _untouched(draft: Draft) -> Test:
     )
 
 
-def _engine_tests(draft: Draft, after: Store, version: str | None) -> Iterator[Test]:
-    yield from ask_engine(after, version, draft.materialise, draft.scratch / "engine")
+def _engine_tests(
+    draft: Draft, after: Store, version: str | None, origins: Mapping[str, list[Origin]]
+) -> Iterator[Test]:
+    brought = {name: [line.id for line in lines] for name, lines in origins.items()}
+    yield from ask_engine(after, version, draft.materialise, draft.scratch / "engine", brought)
     shutil.rmtree(draft.scratch, ignore_errors=True)
 
 

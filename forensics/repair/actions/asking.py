@@ -5,13 +5,14 @@ not.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from forensics.engine.slices import verify_with_slices
 from forensics.engine.truth import expected_of
 from forensics.engine.verify import verify_with_engine
-from forensics.errors import ChildFailed
+from forensics.errors import ChildFailed, Refused
 from forensics.model import Test
 from forensics.store import Store
 
@@ -20,23 +21,47 @@ NO_ENGINE = "none"
 
 
 def ask_engine(
-    store: Store, version: str | None, copy: Callable[[Path], object], dest: Path
+    store: Store,
+    version: str | None,
+    copy: Callable[[Path], object],
+    dest: Path,
+    brought: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Test]:
+    """The engine's answers on a copy that `copy` makes at `dest`, or on slices there where a whole copy does not fit.
+
+    `brought` names by collection the ids that must be in a slice. Where it cannot be asked, one test says why.
+    """
     if version == NO_ENGINE:
         yield skipped("not asked for")
-        return
-    if version is None and _installed("chromadb") is None:
+    elif version is None and _installed("chromadb") is None:
         yield skipped("chromadb is not installed here; `--engine VERSION` names a release to ask")
-        return
-    reason = _does_not_fit(store, dest.parent)
-    if reason:
-        yield skipped(reason)
-        return
+    elif _does_not_fit(store, dest.parent):
+        yield from _asked_on_slices(store, version, dest, brought or {})
+    else:
+        yield from _asked(lambda: _on_copy(store, version, copy, dest), dest)
+
+
+def _on_copy(store: Store, version: str | None, copy: Callable[[Path], object], dest: Path) -> list[Test]:
+    copy(dest)
+    return verify_with_engine(dest, expected_of(store), version)
+
+
+def _asked_on_slices(
+    store: Store, version: str | None, dest: Path, brought: Mapping[str, Sequence[str]]
+) -> Iterator[Test]:
+    """Says first why it is not the whole, so that the report can say which part is proved by what."""
+    yield Test(name="engine: on slices", passed=True, detail=_does_not_fit(store, dest.parent))
+    yield from _asked(lambda: verify_with_slices(store, dest, version, ids=brought), dest)
+
+
+def _asked(ask: Callable[[], list[Test]], dest: Path) -> list[Test]:
+    """The tests, or the one that failed because the engine died; the copy is gone."""
     try:
-        copy(dest)
-        yield from verify_with_engine(dest, expected_of(store), version)
+        return ask()
     except ChildFailed as error:
-        yield Test(name="engine", passed=False, detail=str(error))
+        return [Test(name="engine", passed=False, detail=str(error))]
+    except Refused as error:
+        return [skipped(str(error))]
     finally:
         shutil.rmtree(dest, ignore_errors=True)
 
