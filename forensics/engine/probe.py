@@ -20,6 +20,8 @@ SAMPLE = 100
 TOLERATED = 0.005
 """Share of reachable records that a search for all may leave out: a healthy graph of many elements does, too.
 """
+LARGE = 2000
+"""From this many records on, a filter that lets few through may also leave out one."""
 
 
 @dataclass(frozen=True, slots=True)
