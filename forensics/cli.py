@@ -13,15 +13,24 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from importlib import import_module
 from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from forensics.cli_answers import Answer
+    from forensics.cli_answer import Answer
 
 TRACEBACK = "FORENSICS_TRACEBACK"
 """Set in the environment, an error that was not foreseen shows where it happened."""
+
+
+_HOMES = {
+    **dict.fromkeys(("diagnose", "probe", "copy", "explain", "lab"), "cli_looking"),
+    **dict.fromkeys(("plan", "apply", "repair"), "cli_repairing"),
+    **dict.fromkeys(("verify", "undo", "report", "case", "export"), "cli_cases"),
+}
+"""The module in which the answer of a verb is a function of its name."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -49,18 +58,17 @@ def _answer(given: list[str]) -> Answer:
     from forensics.cli_arguments import build_parser
 
     options = build_parser().parse_args(given)
-    from forensics.cli_answers import VERBS
-
+    module = import_module(f"forensics.{_HOMES[options.verb]}")
     with _stdout_for_the_answer():
         try:
-            return VERBS[options.verb](options)
+            return getattr(module, options.verb)(options)
         except SystemExit as error:
             raise RuntimeError(f"something that was called left with status {error.code}") from error
 
 
 def _failure(error: BaseException) -> Answer:
     """The sentence and the exit status that an exception comes to."""
-    from forensics.cli_answers import Answer
+    from forensics.cli_answer import Answer
     from forensics.errors import EXIT_INCOMPLETE, ForensicsError
 
     if os.environ.get(TRACEBACK):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.absent import Absent
-from forensics.errors import MissingPackage, Refused, UsageError
-from forensics.selection import is_paired_by_hand, select
+from forensics.selection import select
 from forensics.store import Store, open_store
+from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, outside_store, release_names
 
 if TYPE_CHECKING:
     from forensics.case import Case
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from forensics.model import Diagnosis, Plan, Verdict
     from forensics.repair.options import RepairOptions
 
-PathLikes = Sequence[str | PathLike[str]]
 StoreLike = Store | str | PathLike[str]
 CaseLike = "Case | str | PathLike[str]"
 Progress = Callable[[str, float], None]
@@ -101,41 +98,6 @@ def _control(deep: bool) -> Generator[None]:
         yield
     finally:
         CONTROL.reset(token)
-
-
-def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> None:
-    """Raises UsageError where one of them cannot be had, before anything is read."""
-    for path in source:
-        if not Path(fspath(path)).is_file() or not os.access(path, os.R_OK):
-            raise UsageError(f"The source {fspath(path)} is no file that can be read.")
-    for path in also:
-        if not Path(fspath(path)).is_dir() or not os.access(path, os.R_OK | os.X_OK):
-            raise UsageError(f"The other copy {fspath(path)} is no folder that can be read.")
-    if embedder is not None:
-        from forensics.repair.embedding import Embedder
-        from forensics.repair.options import RepairOptions
-
-        RepairOptions(embedder=embedder)
-        Embedder.load(embedder)
-
-
-def collection_of(
-    store: Store,
-    collection: str | None = None,
-    segment: str | None = None,
-    metadata_segment: str | None = None,
-) -> str | None:
-    """The id of the collection that is meant, for `plan`; None for all.
-
-    Raises Refused for a pair of segments that SQLite does not give to one collection: a repair would not find it again.
-    """
-    wanted = select(store, collection, segment, metadata_segment)
-    if is_paired_by_hand(store, wanted):
-        raise Refused(
-            "SQLite does not give these two segments to one collection, and what a repair cannot find again is not"
-            " planned; export what they hold, or have the rows of segments mended first."
-        )
-    return wanted
 
 
 def diff_ids(store: StoreLike) -> dict[str, IdDiff]:
@@ -254,18 +216,8 @@ def report(
     from forensics.report.html import write_report
 
     opened = _case(case)
-    target = None if out is None else _outside(Path(fspath(out)), opened.store)
+    target = None if out is None else outside_store(Path(fspath(out)), opened.store)
     return write_report(opened, target, include_documents=include_documents, include_ids=include_ids)
-
-
-def _outside(target: Path, store: Path) -> Path:
-    """`target`, which does not lie in the store. Raises UsageError where it does, or where its folder is missing."""
-    full = Path(os.path.realpath(target))
-    if full == store or store in full.parents:
-        raise UsageError(f"{target} lies in the store; nothing is written there.")
-    if not full.parent.is_dir():
-        raise UsageError(f"{full.parent} is no folder; make it first.")
-    return target
 
 
 def probe(
@@ -281,6 +233,7 @@ def probe(
 
     With `case` it is kept there, as `probe.json`.
     """
+    release_names(versions)
     if not versions:
         needs("chromadb", "The probe")
     with _opened(store) as opened:
@@ -330,7 +283,7 @@ def export(
     require(form)
     opened = _case(case)
     target = Path(fspath(out)) if out is not None else opened.folder / f"export.{form}"
-    _outside(target, opened.store)
+    outside_store(target, opened.store)
     options = opened.read_json("plan.json")["options"] if opened.has("plan.json") else {}
     with open_store(opened.store) as store:
         chosen = select(store, collection, segment, metadata_segment)
@@ -351,9 +304,3 @@ def explain(text: str) -> str:
     from forensics.explaining import explain as look_up
 
     return look_up(text)
-
-
-def needs(package: str, purpose: str) -> None:
-    """Raises MissingPackage, with the one line to install it, where `package` cannot be imported."""
-    if find_spec(package) is None:
-        raise MissingPackage({"hnswlib": "chroma-hnswlib"}.get(package, package), purpose)

@@ -104,8 +104,8 @@ class _Made:
         for path in [self.top] if self.top else list(self.filled.iterdir()) if self.filled else []:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            elif os.path.lexists(path):
+                path.unlink()
 
 
 def was_applied(case: Case) -> bool:
@@ -195,12 +195,12 @@ def _last(case: Case) -> Transition | None:
 def stopped_at_plan(case: Case) -> dict[str, Json]:
     """The JSON of `apply` where nothing is done: the records as they are, and the plan with what it predicts."""
     plan = plan_of(case)
-    answer = result(case, plan, None, plan=plan.to_json())
+    answer = result(case, plan, None)
     predicted = answer["records"]
     now = {**predicted, "after": predicted["before"], "reattached": 0, "reembedded": 0}
     found = case.read_json(DIAGNOSIS) if case.has(DIAGNOSIS) else {"findings": []}
     left = sorted({row["code"] for row in found["findings"] if row["severity"] != "note"})
-    return {**answer, "records": now, "predicted": predicted, "remaining": left}
+    return {**answer, "records": now, "predicted": predicted, "remaining": left, "plan": plan.to_json()}
 
 
 def known_findings(case: Case) -> list[tuple[str, str | None]]:
@@ -208,14 +208,3 @@ def known_findings(case: Case) -> list[tuple[str, str | None]]:
     if was_applied(case) or not case.has(DIAGNOSIS):
         return []
     return [(row["code"], row["collection"]) for row in case.read_json(DIAGNOSIS)["findings"]]
-
-
-def unchecked(case: Case, *, after: bool) -> str | None:
-    """One sentence where a check of the case's last diagnosis could not run to its end; else None."""
-    name = "diagnosis-after.json" if after and case.has("diagnosis-after.json") else DIAGNOSIS
-    rows = case.read_json(name)["checks"] if case.has(name) else []
-    lacking = [row for row in rows if row["outcome"] in ("skipped", "partial", "crashed")]
-    if not lacking:
-        return None
-    shown = ", ".join(f"{row['code']} {row['outcome']}" for row in lacking[:3])
-    return f"Not everything could be checked: {shown} ({lacking[0]['reason']})."

@@ -1,0 +1,113 @@
+"""The verbs that look, copy and explain: the answers of diagnose, probe, copy, explain and lab."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forensics import verbs
+from forensics.cli_answer import Answer, labelled, pair, see_modules, watched, why_incomplete, would
+from forensics.cli_arguments import codes
+from forensics.errors import EXIT_INCOMPLETE
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def diagnose(options: Namespace) -> Answer:
+    """Bits 4 and 8 as the diagnosis says; writes nothing but the case that was asked for."""
+    from forensics.report.text import diagnosis_text
+
+    see_modules(options.embedder)
+    kept = None if options.dry_run or not options.case else options.case
+    with watched(options) as bar:
+        found = verbs.diagnose(
+            options.store,
+            **pair(options),
+            metadata_segment=options.metadata_segment,
+            only=codes(options.only),
+            skip=codes(options.skip),
+            deep=options.deep,
+            embedder=options.embedder,
+            also=options.also,
+            source=options.source,
+            case=kept,
+            progress=bar,
+        )
+    case = None if kept is None else Path(kept)
+    text = diagnosis_text(found, case=case, path=True) + (f"\n\n{labelled('case', case)}" if case else "")
+    data = found.to_json()
+    kept_in = {"case": str(case)} if case else {}
+    return Answer({**data, **kept_in}, text, found.exit_status, why_incomplete(data))
+
+
+def probe(options: Namespace) -> Answer:
+    """0 where every call returned the truth, 4 where one did not."""
+    from forensics.probing import exit_status
+    from forensics.report.text import probe_text
+
+    if options.dry_run:
+        return would(f"Each call would be made on a throw-away copy of {options.store}, in a child.")
+    with watched(options) as bar:
+        result = verbs.probe(
+            options.store, **pair(options), versions=options.chromadb, case=options.case, progress=bar
+        )
+    where = f"\n\n{labelled('case', options.case)}" if options.case else ""
+    return Answer(result, probe_text(result) + where, exit_status(result))
+
+
+def explain(options: Namespace) -> Answer:
+    """The page."""
+    text = verbs.explain(options.what)
+    return Answer({"schema": 1, "query": options.what, "text": text}, text)
+
+
+def copy(options: Namespace) -> Answer:
+    """What was copied."""
+    if options.dry_run:
+        return would(f"{options.store} would be copied to {options.dest}.")
+    made = verbs.copy(options.store, options.dest)
+    count, size = len(made.entries), sum(entry.size for entry in made.entries if entry.kind == "file")
+    text = f"{count} entries, {size:,} bytes apparent, copied to {options.dest} and verified by hash."
+    return Answer({"schema": 1, "dest": str(options.dest), "entries": count, "bytes": size}, text)
+
+
+def lab(options: Namespace) -> Answer:
+    """JupyterLab until it is ended, which is no failure."""
+    verbs.needs("jupyterlab", "The lab")
+    verbs.needs("ipywidgets", "The lab")
+    if options.dry_run:
+        return would(f"JupyterLab would be opened on {options.store or 'a scratch copy of a sample'}.")
+    from forensics.lab.launch import launch
+
+    _same_store(options)
+    with _left_to_the_child():
+        status = launch(options.store, case=options.case, port=options.port, browser=not options.no_browser)
+    error = f"JupyterLab ended with status {status}." if status else None
+    return Answer({"schema": 1, "status": status}, "", EXIT_INCOMPLETE if status else 0, error)
+
+
+def _same_store(options: Namespace) -> None:
+    """Raises UsageError where the case that was named is that of another store, or there is no such store."""
+    from forensics.store import open_store
+    from forensics.verbs_case import case_for
+
+    if options.store is not None and Path(options.store).exists():
+        with open_store(options.store) as store:
+            path = store.path
+        if options.case and (Path(options.case) / "case.json").exists():
+            case_for(options.case, path)
+
+
+@contextmanager
+def _left_to_the_child() -> Generator[None]:
+    """Ctrl-C inside the block is for the child, which shares the terminal: JupyterLab asks before it ends."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,194 @@
+"""The verbs that repair: the answers of plan, repair and apply."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from forensics import verbs
+from forensics.cli_answer import (
+    Answer,
+    labelled,
+    need_case,
+    pair,
+    refuse_less,
+    see_modules,
+    watched,
+    why_incomplete,
+)
+from forensics.cli_arguments import codes
+from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from forensics.case import Case
+    from forensics.model import Diagnosis
+    from forensics.repair.options import RepairOptions
+    from forensics.store import Store
+
+
+def _repair_options(options: Namespace) -> RepairOptions:
+    from forensics.repair.options import RepairOptions
+
+    see_modules(options.embedder)
+    return RepairOptions(
+        embedder=options.embedder,
+        also=tuple(os.path.abspath(path) for path in options.also),
+        source=tuple(os.path.abspath(path) for path in options.source),
+        accept_loss=codes(options.accept_loss),
+        also_fix=codes(options.also_fix),
+        ids=options.ids,
+        set_aside_unsearchable=options.set_aside_unsearchable,
+        unverified_embedder=options.unverified_embedder,
+        decline=codes(options.skip),
+        only=codes(options.only),
+        max_elements=options.max_elements,
+        threads=options.threads,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    case: Case
+    found: Diagnosis
+    plan: Any
+
+    @property
+    def text(self) -> str:
+        from forensics.report.text import diagnosis_text, plan_text
+
+        return f"{diagnosis_text(self.found, case=self.case.folder, path=True)}\n\n{plan_text(self.plan)}"
+
+
+def _planned(options: Namespace, *, refuse_use: bool = False) -> _Planned:
+    """Diagnosis, seal and plan are in a case, a new one unless --case names one. Nothing of it is made on failure."""
+    from forensics.store import open_store
+    from forensics.verbs_case import filling
+
+    chosen = _repair_options(options)
+    verbs.check_inputs(chosen.embedder, chosen.also, chosen.source)
+    with open_store(options.store) as store, watched(options) as bar:
+        wanted = verbs.collection_of(store, **pair(options), metadata_segment=options.metadata_segment)
+        if refuse_use:
+            _refuse_use(store)
+        with filling(options.case, store.path) as case:
+            found = verbs.diagnose(store, collection=wanted, progress=bar)
+            made = verbs.plan(store, case=case, diagnosis=found, options=chosen, collection=wanted)
+    return _Planned(case, found, made)
+
+
+def _refuse_use(store: Store) -> None:
+    """Raises StoreInUse before anything is made: what would be planned now could not be applied."""
+    from forensics.repair.bystanders import refuse_users
+
+    if store.in_use:
+        refuse_users(store.path, nobody_else=True)
+
+
+def plan(options: Namespace) -> Answer:
+    """4 where something above a note is found, 8 where not everything could be looked at."""
+    done = _planned(options)
+    follow = (
+        f"\n{labelled('next', f'forensics apply --case {done.case.folder} --yes')}"
+        if done.plan.approved
+        else ""
+    )
+    text = f"{done.text}\n\n{labelled('case', done.case.folder)}{follow}"
+    data = {**done.plan.to_json(), "case": str(done.case.folder)}
+    return Answer(
+        data, text, done.found.exit_status, why_incomplete(done.found.to_json()), _refused(done.plan)
+    )
+
+
+def _refused(made: Any) -> tuple[str, ...]:
+    """What was asked for and is not planned: an embedder that does not reproduce what survives."""
+    reasons = [str(loss["reason"]) for loss in made.losses if made.options.get("embedder")]
+    return tuple(
+        f"Not planned: {reason}." for reason in dict.fromkeys(reasons) if "embedder was refused" in reason
+    )
+
+
+def repair(options: Namespace) -> Answer:
+    """diagnose … report in one go; without --yes it stops at the plan."""
+    verbs.needs("jinja2", "The report")
+    go = options.yes and not options.dry_run
+    done = _planned(options, refuse_use=go)
+    answer = _carried_out(options, done.case, yes=go)
+    answer = replace(answer, text=f"{done.text}\n\n{answer.text}", notes=_refused(done.plan))
+    return _reported(answer, done.case)
+
+
+def _reported(answer: Answer, case: Case) -> Answer:
+    """The same with the report in the case; a report that cannot be written takes nothing back."""
+    try:
+        path = str(verbs.report(case))
+    except (ForensicsError, OSError) as error:
+        text = f"The report could not be written: {error}"
+        return replace(answer, status=answer.status | EXIT_INCOMPLETE, error=answer.error or text)
+    data = {**answer.data, "report": path}
+    return replace(answer, data=data, text=f"{answer.text}\n{labelled('report', path)}")
+
+
+def apply(options: Namespace) -> Answer:
+    """Carries the plan of the case out; without --yes it shows the plan."""
+    from forensics.report.text import plan_text
+    from forensics.verbs_case import case_of, was_applied
+
+    refuse_less(options)
+    case = case_of(need_case(options))
+    yes = options.yes and not options.dry_run
+    answer = _carried_out(options, case, yes=yes)
+    if "plan" in answer.data:
+        before = "The plan of this case was applied before.\n\n" if was_applied(case) else ""
+        answer = replace(answer, text=f"{before}{plan_text(answer.data['plan'])}\n\n{answer.text}")
+    return answer
+
+
+def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
+    """What `apply` came to; where it refused, the store as it stands and the sentence why."""
+    from forensics.report.text import result_text
+    from forensics.verbs_case import is_halfway, stopped_at_plan
+
+    try:
+        with watched(options) as bar:
+            result = verbs.apply(
+                case,
+                yes=yes,
+                resume=getattr(options, "resume", False) and not options.dry_run,
+                to=getattr(options, "to", None),
+                nobody_else=options.nobody_else_uses_it,
+                engine=options.engine,
+                progress=bar,
+            )
+    except ForensicsError as error:
+        if is_halfway(case) or isinstance(error, UsageError) or not case.has("plan.json"):
+            raise
+        stopped = {**stopped_at_plan(case), "exit": error.exit_status}
+        return Answer(
+            stopped, f"Nothing was changed.\n{labelled('case', case.folder)}", error.exit_status, str(error)
+        )
+    status, why = _standing(case, result)
+    return Answer(result, _with_stays(result, result_text(result)), status, why)
+
+
+def _with_stays(result: Mapping[str, Any], text: str) -> str:
+    """Where nothing could be done about what was found, that is said as well."""
+    if result.get("nothing_to_do") and result["remaining"]:
+        stay = " ".join(result["remaining"])
+        return (
+            f"Nothing was changed: what was found needs a decision or cannot be repaired. These stay: {stay}."
+        )
+    return text
+
+
+def _standing(case: Case, result: Mapping[str, Any]) -> tuple[int, str | None]:
+    """4 where something above a note is left; 8 where it was done and not verified, or not all could be checked."""
+    left = EXIT_FOUND if result["remaining"] else 0
+    if result["applied"] and not result["verified"]:
+        return left | EXIT_INCOMPLETE, "The repair was made, but not verified."
+    name = "diagnosis-after.json" if result["applied"] else "diagnosis.json"
+    why = why_incomplete(case.read_json(name)) if case.has(name) else None
+    return (left | EXIT_INCOMPLETE, why) if why else (left, None)
