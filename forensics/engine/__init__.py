@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from forensics.engine.child import run_child, work_folder
+from forensics.engine.limits import roomy_folder
 from forensics.engine.loading import validate
-from forensics.errors import CannotComplete, MissingPackage, Refused
+from forensics.errors import CannotComplete, MissingPackage, NoSpace, Refused
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.writers.atomic import sync_directory, sync_file
@@ -198,7 +199,12 @@ def _native(
 ) -> dict[str, Any]:
     _need_hnswlib("adding vectors to an index")
     full = {**request, "directory": str(directory), "space": space, "dim": dim}
-    with work_folder() as folder:
+    place = roomy_folder(vectors.nbytes)
+    if place is None:
+        raise NoSpace(
+            f"No scratch folder has room for {vectors.nbytes:,} bytes of vectors (TMPDIR names one)."
+        )
+    with work_folder(place) as folder:
         np.save(folder / "vectors.npy", np.ascontiguousarray(vectors, dtype=np.float32))
         np.save(folder / "labels.npy", np.asarray(labels, dtype=np.uint64))
         answer = run_child(NATIVE, full, timeout=timeout, memory=memory, folder=folder)
