@@ -65,7 +65,7 @@ def _measure(scratch: Path, n: int, dim: int) -> dict[str, float]:
     (scratch / "fresh").mkdir()
     build = python(_BUILD, str(scratch / "all.npy"), str(scratch / "fresh"))
     store = build_store(scratch / "store", n, dim, missing=missing)
-    segment = next(store.glob("*/header.bin")).parent
+    segment = next(path for path in store.glob("*/header.bin") if "." not in path.parent.name).parent
     shutil.copytree(segment, scratch / "raw")
     shutil.copytree(segment, scratch / "ours")
     raw = python(_ADD, str(scratch / "missing.npy"), str(scratch / "raw"), str(n - missing + 1))

@@ -64,8 +64,8 @@ def build_store(
     threads: int = 2,
     words: int = 6,
 ) -> Path:
-    """A store of `n` records. The newest `missing` are not in the index, though the watermark says so; the queue, which
-    was never purged of them, still has their vectors. Returns `path`."""
+    """A store of `n` records. The newest `missing` are not in the index, though the watermark says so, and the queue was
+    purged: their vectors are in a directory that somebody set aside. Returns `path`."""
     subprocess.run(
         [sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent
     )
@@ -74,11 +74,15 @@ def build_store(
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
     vectors = vectors_of(n, dim)
     _fill_rows(database, segments, ids, words)
-    left = max(missing, 1)  # a purge leaves the row at the watermark
-    _queue(database, ids[n - left :], vectors[n - left :], n - left)
+    _queue(database, ids[-1:], vectors[-1:], n - 1)  # a purge leaves the row at the watermark
     database.close()
-    _build_index(path / segments["VECTOR"], vectors, n - missing, space, ef, threads)
-    _write_map(path / segments["VECTOR"] / "index_metadata.pickle", ids[: n - missing])
+    live = path / segments["VECTOR"]
+    _build_index(live, vectors[: n - missing], space, ef, threads)
+    _write_map(live / "index_metadata.pickle", ids[: n - missing])
+    if missing:
+        aside = path / f"{live.name}.drift-20260101-000000"
+        _build_index(aside, vectors[n - missing :], space, ef, threads)
+        _write_map(aside / "index_metadata.pickle", ids[n - missing :])
     return path
 
 
@@ -127,9 +131,11 @@ def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, be
     database.commit()
 
 
-def _build_index(directory: Path, vectors: np.ndarray, count: int, space: str, ef: int, threads: int) -> None:
+def _build_index(directory: Path, vectors: np.ndarray, space: str, ef: int, threads: int) -> None:
+    directory.mkdir(exist_ok=True)
     for old in directory.iterdir():
         old.unlink()
+    count = len(vectors)
     source = directory.parent.parent / f"{directory.name}.npy"
     np.save(source, vectors)
     request = {
@@ -146,6 +152,7 @@ def _build_index(directory: Path, vectors: np.ndarray, count: int, space: str, e
 
 
 def _write_map(path: Path, ids: list[str]) -> None:
+    """Labels from 1 upwards, in the order of `ids`."""
     from forensics.readers.id_map import IdMap
     from forensics.writers.id_map import write_id_map
 

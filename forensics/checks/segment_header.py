@@ -115,6 +115,10 @@ def _header_causes(segment: VectorSegment) -> tuple[Cause, ...]:
     return (Cause(name="flush-cut", confidence="likely", evidence=evidence),)
 
 
+FROZEN = 5
+"""Rows that wait are many where they are a fifth of the capacity: fewer also wait where a watermark was just set back."""
+
+
 @check("CF308", needs=("geometry", "records"))
 def capacity_frozen(collection: Collection) -> Iterator[Finding]:
     """The index is full to its last slot, lacks records, and rows for it pile up in the queue."""
@@ -123,7 +127,9 @@ def capacity_frozen(collection: Collection) -> Iterator[Finding]:
     if isinstance(waiting, Absent) or header.cur_element_count < header.max_elements:
         return
     lacking = int((~records.indexed).sum())
-    if not lacking or len(waiting) < 2 * collection.settings.sync_threshold:
+    if not lacking or len(waiting) < max(
+        2 * collection.settings.sync_threshold, header.max_elements // FROZEN
+    ):
         return
     yield finding(
         "CF308",

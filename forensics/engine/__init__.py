@@ -26,7 +26,7 @@ from forensics.writers.relink import in_degrees, relink_traced
 
 NATIVE = "forensics.engine.native"
 EF_STAGES = (4, 20, 200)
-ROUNDS = (1, 4, 16)
+ROUNDS = (("nearest", 1), ("nearest", 4), ("ends", 2), ("ends", 4), ("ends", 8))
 """Links that lead to an element, demanded one round after the other until a search reaches it."""
 
 
@@ -44,12 +44,13 @@ class Added:
 @dataclass(frozen=True, slots=True)
 class SelfSearch:
     """`asked` live elements were searched by their own vector; internal ids of those not found, and of those
-    whose vector is not finite, which nothing finds.
+    whose vector is not finite, which nothing finds. near (missing, k): where the search for each ended.
     """
 
     asked: int
     missing: np.ndarray
     hopeless: np.ndarray
+    near: np.ndarray
 
 
 def native_add(
@@ -150,26 +151,28 @@ def native_self_search(
             np.save(folder / "elements.npy", np.asarray(elements, dtype=np.int64))
         limit = _limit(timeout, header.cur_element_count)
         answer = run_child(NATIVE, request, timeout=limit, memory=memory, folder=folder)
-        return SelfSearch(answer["asked"], np.load(folder / "missing.npy"), np.load(folder / "hopeless.npy"))
+        missing, hopeless, near = (np.load(folder / f"{name}.npy") for name in ("missing", "hopeless", "near"))
+        return SelfSearch(answer["asked"], missing, hopeless, near)
 
 
 def make_searchable(
     directory: Path, space: str, dim: int, *, elements: np.ndarray | None = None, threads: int = 1
 ) -> SelfSearch:
-    """Relinks what no search reaches, and asks again, for at most three rounds; what is left is `missing`.
+    """Relinks what no search reaches, and asks again, for a few rounds; what is left is `missing`.
 
     Asked are all live elements, or those of `elements`. After a round only those are asked again that missed
-    or whose lists changed, and those that lost a link.
+    or whose lists changed, and those that lost a link. First an element is linked with its nearest; one that is
+    still missed then, because the search ends on another island, also with where the search ended.
     """
-    first = native_self_search(directory, space, dim, elements=elements, threads=threads)
-    missing = first.missing
-    for incoming in ROUNDS:
-        if missing.size == 0:
+    first = latest = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    for candidates, incoming in ROUNDS:
+        if latest.missing.size == 0:
             break
-        done = relink_traced(directory, missing, space, incoming=incoming)
-        again = np.union1d(np.union1d(missing, done.changed), done.bereft)
-        missing = native_self_search(directory, space, dim, elements=again, threads=threads).missing
-    return SelfSearch(first.asked, missing, first.hopeless)
+        ends = latest.near if candidates == "ends" else None
+        done = relink_traced(directory, latest.missing, space, candidates=ends, incoming=incoming)
+        again = np.union1d(np.union1d(latest.missing, done.changed), done.bereft)
+        latest = native_self_search(directory, space, dim, elements=again, threads=threads)
+    return SelfSearch(first.asked, latest.missing, first.hopeless, latest.near)
 
 
 def doubtful_elements(directory: Path, first_new: int, sample: int = 2000) -> np.ndarray:

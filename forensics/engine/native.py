@@ -95,10 +95,34 @@ def query_self(request: dict[str, Any], folder: str) -> dict[str, Any]:
         index.set_ef(max(ef, k))
         left, never = _ask(index, level0, left, k, request)
         hopeless.append(never)
+    left = np.sort(left)
+    np.save(os.path.join(folder, "near.npy"), _near(index, level0, left, min(request["k"], live)))
     index.close_file_handles()
-    np.save(os.path.join(folder, "missing.npy"), np.sort(left))
+    np.save(os.path.join(folder, "missing.npy"), left)
     np.save(os.path.join(folder, "hopeless.npy"), np.concatenate(hopeless))
     return {"asked": len(asked), "missing": len(left)}
+
+
+def _near(index: Any, level0: np.ndarray, missing: np.ndarray, k: int) -> np.ndarray:
+    """(m, k) int64: the elements that a search for each missing one ends at, nearest first; -1 where there are fewer."""
+    near = np.full((len(missing), max(k, 1)), -1, dtype=np.int64)
+    held = np.ascontiguousarray(level0["label"])
+    order = np.argsort(held, kind="stable")
+    for row, element in enumerate(missing.tolist()):
+        labels = _reached(index, level0["vector"][[element]], k)
+        at = order[np.minimum(np.searchsorted(held[order], labels), len(held) - 1)]
+        near[row, : len(at)] = at
+    return near
+
+
+def _reached(index: Any, vector: np.ndarray, k: int) -> np.ndarray:
+    """The labels of up to `k` nearest; hnswlib raises where it reaches fewer, so then half as many are asked for."""
+    while k:
+        try:
+            return index.knn_query(vector, k=k, num_threads=1)[0][0]
+        except RuntimeError:
+            k //= 2
+    return np.empty(0, dtype=np.uint64)
 
 
 def _near_together(level0: np.ndarray, elements: np.ndarray) -> np.ndarray:

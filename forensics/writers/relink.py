@@ -187,10 +187,11 @@ class _Graph:
         self.store(element, np.concatenate([chosen, old[~np.isin(old, chosen)]])[: 2 * self.M])
         for other in chosen.tolist():
             self.link_back(other, element)
+        linked = 0  # links from elements of the same island do not count: no search reaches those either
         for other in near.tolist():
-            if self.degrees[element] >= incoming:
+            if linked >= incoming:
                 break
-            self.force(other, element)
+            linked += self.force(other, element)
 
     def select(self, element: int, near: np.ndarray, room: int) -> np.ndarray:
         """hnswlib's heuristic: of `near`, nearest first, those that are nearer to `element` than to one
@@ -221,18 +222,19 @@ class _Graph:
         if len(kept) + len(last) <= 2 * self.M:
             self.store(owner, np.append(kept, np.array(last, dtype=np.int64)))
 
-    def force(self, owner: int, element: int) -> None:
-        """`owner` links to `element`; of a full list the farthest link goes that others make up for."""
+    def force(self, owner: int, element: int) -> bool:
+        """`owner` links to `element`; of a full list the farthest link goes that others make up for. False: it cannot."""
         old = self.neighbours(owner)
         if element in old:
-            return
+            return True
         if len(old) >= 2 * self.M:
             away = distances(self.space, self.level0["vector"][[owner]], self.level0["vector"][old])[0]
             spare = np.flatnonzero(self.degrees[old] > 1)
             if spare.size == 0:
-                return
+                return False
             old = np.delete(old, spare[away[spare].argmax()])
         self.store(owner, np.append(old, element))
+        return True
 
     def store(self, owner: int, links: np.ndarray) -> None:
         """The list of `owner` is `links`; degrees follow."""
