@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -48,3 +52,52 @@ def release() -> Release:
         return python
 
     return python_of
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one run of the command line said and returned."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """The one strict JSON object on stdout."""
+        return json.loads(self.out, parse_constant=pytest.fail)
+
+    @property
+    def sentence(self) -> str:
+        """The one line on stderr."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("forensics: "), self.err
+        return lines[0].removeprefix("forensics: ")
+
+
+@pytest.fixture
+def say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """`say("diagnose", store)` runs the command line in this process, in an empty folder `cwd`.
+
+    Whatever happens, no traceback is shown and nothing is left in the folder for temporary files.
+    """
+    from forensics.cli import main
+
+    for name in ("cwd", "scratch"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def run(*words: object) -> Said:
+        capfd.readouterr()
+        status = main([str(word) for word in words])
+        said = Said(status, *capfd.readouterr())
+        assert "Traceback" not in said.err
+        assert list((tmp_path / "scratch").iterdir()) == []
+        return said
+
+    return run
