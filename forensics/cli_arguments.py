@@ -172,7 +172,7 @@ def _others(verbs: Any) -> None:
     copy = _verb(verbs, "copy", "A sparse-aware copy of a store, verified by hash.", store=True)
     copy.add_argument("dest", metavar="DEST")
     explain = _verb(verbs, "explain", "What a code or an error message means.")
-    explain.add_argument("what", metavar="CODE|MESSAGE")
+    explain.add_argument("what", metavar="CODE|MESSAGE", nargs="?", help="nothing: every code with its name")
     lab = _verb(verbs, "lab", "JupyterLab on a case of that store.")
     lab.add_argument("store", nargs="?", metavar="STORE")
     lab.add_argument("--no-browser", action="store_true")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from forensics import verbs
 from forensics.cli_answer import Answer, labelled, pair, see_modules, watched, why_incomplete, would
 from forensics.cli_arguments import codes
+from forensics.codes import catalogue
 from forensics.errors import EXIT_INCOMPLETE
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def probe(options: Namespace) -> Answer:
 
 
 def explain(options: Namespace) -> Answer:
-    """The page."""
-    text = verbs.explain(options.what)
+    """The page; without a code every code with its name."""
+    if options.what is None:
+        rows = catalogue().values()
+        text = "\n".join(f"{row.code} {row.name} ({row.severity}): {row.defect}" for row in rows)
+    else:
+        text = verbs.explain(options.what)
     return Answer({"schema": 1, "query": options.what, "text": text}, text)
 
 
