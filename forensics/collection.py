@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from forensics.absent import Absent, NotAvailable
 from forensics.readers.database import CollectionRow, Database, MetadataRows, SegmentRow, SeqId
 from forensics.readers.embeddings_queue import EmbeddingsQueue, QueueEffect, QueueRow, effects
@@ -82,6 +84,18 @@ class Collection:
         if self.metadata_segment_id is None:
             return NotAvailable("no row of segments with scope METADATA names this collection")
         return self.database.metadata_rows(self.metadata_segment_id)
+
+    @cached_property
+    def seq_ids(self) -> np.ndarray | Absent:
+        """(n,) int64 `embeddings.seq_id` of the records, in the order of `rows`; -1 = undecodable."""
+        if self.metadata_segment_id is None:
+            return NotAvailable("no row of segments with scope METADATA names this collection")
+        return self.database.seq_ids(self.metadata_segment_id)
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """id → its place in `rows`; empty where they cannot be read."""
+        return {} if isinstance(self.rows, Absent) else {name: row for row, name in enumerate(self.rows.ids)}
 
     @cached_property
     def queue(self) -> EmbeddingsQueue:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -206,9 +207,7 @@ def _current_by_order(
     rows = collection.rows
     if isinstance(rows, Absent) or not id_map.id_to_label:
         return np.zeros(len(ids), dtype=bool)
-    labels = np.fromiter(
-        (id_map.id_to_label.get(name, -1) for name in rows.ids), dtype=np.int64, count=len(rows)
-    )
+    labels = np.fromiter(map(id_map.id_to_label.get, rows.ids, repeat(-1)), dtype=np.int64, count=len(rows))
     everything = seq_ids_of(collection, rows.ids)
     later = int(everything[labels < 0].min(initial=np.iinfo(np.int64).max))
     bounds = everything[(labels >= 0) & (everything < later)]
@@ -300,12 +299,11 @@ def dimension_of(collection: Collection) -> int | None:
 
 def seq_ids_of(collection: Collection, ids: Sequence[str]) -> np.ndarray:
     """(k,) int64 `embeddings.seq_id` of these ids; -1 where there is no row or it cannot be decoded."""
-    rows = collection.rows
-    everything = collection.database.seq_ids(collection.metadata_segment_id or "")
-    if isinstance(rows, Absent) or isinstance(everything, Absent):
+    everything = collection.seq_ids
+    if isinstance(everything, Absent) or not len(everything):
         return np.full(len(ids), -1, dtype=np.int64)
-    by_id = dict(zip(rows.ids, everything.tolist(), strict=True))
-    return np.fromiter((by_id.get(name, -1) for name in ids), dtype=np.int64, count=len(ids))
+    at = np.fromiter(map(collection.row_of.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
+    return np.where(at >= 0, everything[at], -1)
 
 
 def documents(collection: Collection, ids: Sequence[str]) -> list[str | None]:
@@ -313,8 +311,8 @@ def documents(collection: Collection, ids: Sequence[str]) -> list[str | None]:
     rows = collection.rows
     if isinstance(rows, Absent):
         return [None] * len(ids)
-    wanted = set(ids)
-    rowids = {int(rowid): name for name, rowid in zip(rows.ids, rows.rowids, strict=True) if name in wanted}
+    places = ((name, collection.row_of.get(name)) for name in ids)
+    rowids = {int(rows.rowids[at]): name for name, at in places if at is not None}
     texts: dict[str, str] = {}
     for part in _batches(sorted(rowids), 900):
         marks = ",".join("?" * len(part))

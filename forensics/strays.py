@@ -38,7 +38,7 @@ def left_behind(collection: Collection) -> dict[str, tuple[int, bool]]:
     without = (records.labels < 0) & ~records.pending
     if not elements.size or elements.size != int(without.sum()):
         return {}
-    ids, everything = records.ids(without), collection.database.seq_ids(collection.metadata_segment_id or "")
+    ids, everything = records.ids(without), collection.seq_ids
     seqs = np.zeros(len(ids), np.int64) if isinstance(everything, Absent) else everything[without]
     current = seqs <= np.minimum.accumulate(seqs[::-1])[::-1]
     return dict(zip(ids, zip(elements.tolist(), current.tolist(), strict=True), strict=True))

@@ -175,34 +175,37 @@ def _self_search(case: Case, draft: Draft, collection: Collection, segment: Vect
     name = f"{collection.name}: every vector finds itself"
     told = _told(case, collection.name, segment)
     try:
-        asked, missing = told if told is not None else _searched(draft, collection, segment)
+        asked, missing, live = told if told is not None else _searched(draft, collection, segment)
     except MissingPackage as error:
         return Test(name=name, passed=True, detail=f"skipped: {error}")
     except ForensicsError as error:
         return Test(name=name, passed=False, detail=str(error))
     detail = f"{asked - missing} of {asked} (k = {K}, ef up to {EF}; equal vectors count)"
+    if asked < live:
+        name = f"{collection.name}: the vectors that were added, and those whose links that could have cost, find themselves"
+        detail += f"; {live - asked} others of the {live} keep the links they had"
     return Test(name=name, passed=missing == 0, detail=detail, count=asked)
 
 
-def _told(case: Case, name: str, segment: VectorSegment) -> tuple[int, int] | None:
+def _told(case: Case, name: str, segment: VectorSegment) -> tuple[int, int, int] | None:
     path = case.evidence(safe_name(f"self-search-{name}-relink-elements") + ".json")
     if not path.exists():
         return None
     told = json.loads(path.read_text(encoding="utf-8"))
-    return (told["asked"], told["missing"]) if told["files"] == digests(segment.path) else None
+    return (told["asked"], told["missing"], told["of"]) if told["files"] == digests(segment.path) else None
 
 
-def _searched(draft: Draft, collection: Collection, segment: VectorSegment) -> tuple[int, int]:
+def _searched(draft: Draft, collection: Collection, segment: VectorSegment) -> tuple[int, int, int]:
     geometry = segment.files.geometry
     if isinstance(geometry, Absent):
-        return 0, 0
+        return 0, 0, 0
     folder = draft.scratch / "self-search"
     try:
         directory = draft.materialise(folder, segment.relative)
         found = native_self_search(directory, collection.settings.space, geometry.dim, k=K)
     finally:
         shutil.rmtree(draft.scratch, ignore_errors=True)
-    return found.asked, len(found.missing)
+    return found.asked, len(found.missing), found.asked
 
 
 def _untouched(draft: Draft) -> Test:

@@ -73,7 +73,7 @@ def position_of(collection: Collection, missing: np.ndarray) -> Position:
 
 
 def _seq_ids(collection: Collection, count: int) -> np.ndarray:
-    seqs = collection.database.seq_ids(collection.metadata_segment_id or "")
+    seqs = collection.seq_ids
     return np.full(count, -1, dtype=np.int64) if isinstance(seqs, Absent) or len(seqs) != count else seqs
 
 

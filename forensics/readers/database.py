@@ -114,9 +114,7 @@ class Database:
         self.path, self.how, self.connection = path, how, connection
 
     @classmethod
-    def open(
-        cls, path: Path, *, in_use: bool, scratch: Path, held_here: bool = False
-    ) -> Database | Absent:
+    def open(cls, path: Path, *, in_use: bool, scratch: Path, held_here: bool = False) -> Database | Absent:
         """Opens `path` without writing beside it. `scratch` takes a copy where a journal is left.
 
         `held_here`: a client of this process has it open; then a child makes the copy, or its locks would be lost.
@@ -253,11 +251,16 @@ class Database:
 
     def seq_ids(self, segment: str) -> np.ndarray | Absent:
         """(n,) int64 `embeddings.seq_id` in rowid order, decoded by the type of each cell; -1 = undecodable."""
-        found = self.rows("SELECT seq_id FROM embeddings WHERE segment_id = ? ORDER BY id", (segment,))
+        with collector_paused():
+            found = self.rows(
+                "SELECT seq_id FROM embeddings NOT INDEXED WHERE segment_id = ? ORDER BY id", (segment,)
+            )
         if isinstance(found, Absent):
             return found
-        decoded = (_seq_number(row[0]) for row in found)
-        return np.fromiter(decoded, dtype=np.int64, count=len(found))
+        cells = list(map(itemgetter(0), found))
+        if set(map(type, cells)) <= {int}:
+            return np.array(cells, dtype=np.int64)
+        return np.fromiter(map(_seq_number, cells), dtype=np.int64, count=len(cells))
 
     def sequence_of(self, table: str) -> int | None:
         """SQLite's own last rowid of an AUTOINCREMENT table; None for Chroma's tables, which have none."""

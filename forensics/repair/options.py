@@ -41,6 +41,7 @@ class RepairOptions:
     rebuild: tuple[str, ...] = ()
     max_elements: int | None = None
     threads: int = 1
+    search_every_vector: bool = False
     engine: str | None = None
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 EXAMPLES = 5
 UNREADABLE = frozenset({"CF001", "CF002", "CF003", "CF008", "CF101", "CF102", "CF104", "CF111"})
 """With one of these nothing else is planned: the records themselves cannot be read, or not told apart."""
+IDLE_AS_NOTES = frozenset({"CF107", "CF108", "CF606", "CF608"})
 RECORD_CODES = frozenset({"CF203", "CF204", "CF206", "CF208", "CF209", "CF501", "CF701"})
 
 
@@ -50,7 +51,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
 
     Calls the embedder (if one is named) on documents of the store; else it only reads.
     """
-    findings = [found for found in diagnosis.findings if _wanted(found.code, options)]
+    findings = [found for found in diagnosis.findings if _wanted(found.code, options) and not _idle(found)]
     sites = make_sites(store, findings, options)
     blocked = {found.code for found in diagnosis.findings} & UNREADABLE
     proposals = [] if blocked else _composed(_proposals(store, findings, sites, options), options)
@@ -79,6 +80,11 @@ def _space_short(plan: Plan, store: Store) -> tuple[str, ...]:
     except NoSpace:
         return ("CF009",)
     return ()
+
+
+def _idle(found: Finding) -> bool:
+    """A note about the graph or about rows left behind: every fresh index has such, so nothing is done about it."""
+    return found.severity == "note" and found.code in IDLE_AS_NOTES
 
 
 def _wanted(code: str, options: RepairOptions) -> bool:

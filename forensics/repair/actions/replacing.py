@@ -10,17 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.engine import make_searchable
+from forensics.engine import doubtful_elements, make_searchable
 from forensics.errors import MissingPackage, Refused
 from forensics.readers import layout
+from forensics.readers.hnsw import HnswFiles
 from forensics.repair.actions.frame import Report, framed
 from forensics.repair.actions.work import Work, digests
+from forensics.repair.proposals import GRAPH
 from forensics.repair.site import Site
 from forensics.sources import QUEUE, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
 from forensics.writers.relink import relink
 from forensics.writers.segment_files import set_deleted
 
+SEARCH_ALL = 50_000
+"""Up to so many elements every one is searched by itself, whatever was done."""
 UNIT = 1e-5
 """How far from 1 the length of a stored cosine vector may be by rounding."""
 ROUNDED = 4e-7
@@ -37,14 +41,39 @@ def relink_elements(work: Work) -> Report:
     lone = np.flatnonzero(summary.live & (summary.counts == 0))
     if lone.size and summary.live.sum() > 1:
         relink(directory, lone, space)
+    asked = _doubtful(work, segment.relative, directory)
     try:
-        found = make_searchable(directory, space, header.dim, threads=work.options.threads)
+        found = make_searchable(directory, space, header.dim, elements=asked, threads=work.options.threads)
     except MissingPackage as error:
         return {"linked": len(lone), "skipped": str(error)}
-    searched = {"asked": found.asked, "missing": len(found.missing), "files": digests(directory.joinpath)}
+    searched = {
+        "asked": found.asked,
+        "of": int(summary.live.sum()),
+        "missing": len(found.missing),
+        "files": digests(directory.joinpath),
+    }
     work.evidence("self-search", ".json").write_text(json.dumps(searched), encoding="utf-8")
     missing = found.missing.tolist()[:100]
     return {"linked": len(lone), "asked": found.asked, "missing": missing, "hopeless": len(found.hopeless)}
+
+
+def _doubtful(work: Work, relative: str, directory: Path) -> np.ndarray | None:
+    """The internal ids worth a search where a large index was only added to; None: every one of them.
+
+    Searching all by themselves costs a quarter of building the index. An addition can cost only those their way that
+    few links lead to; they are asked, all new ones, and an even sample of the rest.
+    """
+    kinds = {a.kind for a in work.context.plan.approved if a.collection == work.action.collection}
+    before = HnswFiles(work.context.store / relative).geometry
+    only_added = "add-missing-vectors" in kinds and not (kinds & GRAPH) - {
+        "add-missing-vectors",
+        "relink-elements",
+    }
+    if isinstance(before, Absent) or before.cur_element_count <= SEARCH_ALL or not only_added:
+        return None
+    return (
+        None if work.options.search_every_vector else doubtful_elements(directory, before.cur_element_count)
+    )
 
 
 @dataclass(frozen=True, slots=True)
