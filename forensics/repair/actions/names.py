@@ -10,7 +10,9 @@ from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers import layout
+from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import IdMap
+from forensics.records import elements_of
 from forensics.repair.actions.frame import Report, claimed_elements, framed, name_elements, next_label
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import FLAGGED
@@ -110,10 +112,10 @@ def quarantine_ghosts(work: Work) -> Report:
     return {"quarantined": len(ghosts)}
 
 
-def element_of(labels: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+def element_of(labels: np.ndarray, wanted: Sequence[int] | np.ndarray) -> np.ndarray:
     """(k,) internal ids of these labels, -1 where level 0 has none."""
-    place = {int(label): element for element, label in enumerate(labels.tolist())}
-    return np.array([place.get(label, -1) for label in wanted], dtype=np.int64)
+    live = Level0Summary(labels, np.zeros(len(labels), dtype=bool), np.zeros(len(labels), dtype=np.uint16))
+    return elements_of(np.asarray(wanted, dtype=np.int64), live)
 
 
 def _with_vectors(

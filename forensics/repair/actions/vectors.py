@@ -21,7 +21,7 @@ from forensics.repair.actions.replacing import relink_elements, replace_vectors,
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE
 from forensics.repair.site import Site
-from forensics.sources import QUEUE, documents, fetch, find_sources
+from forensics.sources import QUEUE, Sources, documents, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
 
 REBUILT = (INDEXED, FLAGGED, PROVED, CLAIMED, SOURCE, PENDING, EMBED)
@@ -67,7 +67,7 @@ def gather(site: Site, positions: np.ndarray) -> Batch:
     batch.origin = [("", "", -1, True, "")] * len(positions)
     state = holdings.state[positions]
     _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED, CLAIMED))))
-    _from_elsewhere(site, batch, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
+    _from_elsewhere(site, batch, positions, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
     _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
     if not np.isfinite(batch.raw).all():
         raise Refused("a vector that should be added has components that are not finite numbers.")
@@ -92,26 +92,33 @@ def _from_level0(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarr
         batch.origin[at] = ("level 0", "", element, True, "")
 
 
-def _from_elsewhere(site: Site, batch: Batch, mine: np.ndarray) -> None:
+def _from_elsewhere(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarray) -> None:
     if not mine.size:
         return
-    sources = find_sources(site.collection, [batch.ids[i] for i in mine.tolist()], also=site.also)
-    if not sources.found.all():
-        raise Refused(
-            f"{int((~sources.found).sum())} vectors that the plan counted on are not there any more."
-        )
-    found = fetch(site.collection, sources, np.arange(len(mine)))
+    sources, index = _sources_of(site, [batch.ids[i] for i in mine.tolist()], positions[mine])
+    if not sources.found[index].all():
+        lost = int((~sources.found[index]).sum())
+        raise Refused(f"{lost} vectors that the plan counted on are not there any more.")
+    found = fetch(site.collection, sources, index)
     batch.raw[mine], batch.stored[mine] = found.raw, found.stored
     batch.norms[mine], batch.exact[mine] = found.norms, found.exact
-    for at, kind, origin, ref, current in zip(
-        mine.tolist(),
-        sources.kind,
-        sources.origin,
-        sources.ref.tolist(),
-        sources.current.tolist(),
-        strict=True,
-    ):
+    columns = (sources.kind, sources.origin, sources.ref, sources.current)
+    rows = zip(*(column[index].tolist() for column in columns), strict=True)
+    for at, (kind, origin, ref, current) in zip(mine.tolist(), rows, strict=True):
         batch.origin[at] = (kind, origin, ref, current, "seq_id" if kind == QUEUE else "element")
+
+
+def _sources_of(site: Site, ids: list[str], positions: np.ndarray) -> tuple[Sources, np.ndarray]:
+    """The sources that the holdings found, and where in them these records are; asked again for pending ones."""
+    holdings = site.holdings
+    known = (
+        {}
+        if holdings is None or holdings.sources is None
+        else {n: i for i, n in enumerate(holdings.sources.ids)}
+    )
+    if holdings is not None and holdings.sources is not None and all(name in known for name in ids):
+        return holdings.sources, np.array([known[name] for name in ids], dtype=np.int64)
+    return find_sources(site.collection, ids, also=site.also), np.arange(len(ids))
 
 
 def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> None:
@@ -174,7 +181,7 @@ def patch_exact(directory: Path, space: str, labels: np.ndarray, batch: Batch) -
     if not chosen.size:
         return
     with level0_for_writing(directory) as level0:
-        elements = element_of(level0["label"], labels[chosen].tolist())
+        elements = element_of(np.ascontiguousarray(level0["label"]), labels[chosen])
         level0["vector"][elements] = batch.stored[chosen]
     if space == "cosine":
         with file_for_writing(directory / layout.LENGTH_FILE) as raw:
