@@ -126,6 +126,6 @@ def result_plan(case: Path) -> list[dict[str, Any]]:
 def test_tombstones_are_compacted_when_asked(tmp_path: Path) -> None:
     store = samples.restore("1.5.9/healthy", tmp_path / "store")
     menu()["mostly_deleted"].apply(store)
-    assert "CF607" in look(store, False).codes(notes=False)
+    assert "CF607" in look(store, False).codes()
     fx.reconcile(store, case=tmp_path / "case", also_fix="CF607", engine="none", nobody_else=True)
     assert "CF607" not in look(store, False).codes()
