@@ -108,10 +108,10 @@ def has_journal(path: Path) -> bool:
 
 
 class Database:
-    """A read-only view of chroma.sqlite3. `how` says how it was opened. Close it when done."""
+    """A read-only view of chroma.sqlite3. `how` says how it was opened, `opened` which file. Close it when done."""
 
-    def __init__(self, path: Path, how: How, connection: sqlite3.Connection) -> None:
-        self.path, self.how, self.connection = path, how, connection
+    def __init__(self, path: Path, how: How, connection: sqlite3.Connection, opened: Path) -> None:
+        self.path, self.how, self.connection, self.opened = path, how, connection, opened
 
     @classmethod
     def open(cls, path: Path, *, in_use: bool, scratch: Path, held_here: bool = False) -> Database | Absent:
@@ -148,7 +148,7 @@ class Database:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
             return _not_opened(path, str(error))
-        return cls(path, how, connection)
+        return cls(path, how, connection, target)
 
     def close(self) -> None:
         """Closes it, unless a client of this process has opened it since: its locks would be lost. Then it stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -52,10 +53,10 @@ def verdict(database: Database, scratch: Path) -> str | Absent | None:
 
 def _copy_shadows(database: Database, target: Path) -> None:
     options = "mode=ro&immutable=1" if database.how == "immutable" else "mode=ro"
-    source = database.connection.execute("PRAGMA database_list").fetchone()[2]
-    with closing(sqlite3.connect(f"file:{quote(str(target))}", uri=True, isolation_level=None)) as copy:
+    source = quote(os.fsencode(database.opened))
+    with closing(sqlite3.connect(f"file:{quote(os.fsencode(target))}", uri=True, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
-        copy.execute("ATTACH ? AS evidence", (f"file:{quote(source)}?{options}",))
+        copy.execute("ATTACH ? AS evidence", (f"file:{source}?{options}",))
         copy.execute(CREATE)
         copy.execute("BEGIN")
         for name in SHADOWS:

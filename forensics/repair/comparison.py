@@ -4,6 +4,7 @@ neither.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
@@ -264,9 +265,9 @@ def tables_kept(before: Store, after: Store, plan: Plan) -> Test:
             name=name, passed=True, detail="not compared: the original has an unfinished transaction", count=0
         )
     allowed = frozenset().union(*(TABLES_OF.get(action.kind, frozenset()) for action in plan.approved))
-    connection = sqlite3.connect(f"file:{quote(str(new))}?mode=ro&immutable=1", uri=True)
+    connection = sqlite3.connect(f"file:{quote(os.fsencode(new))}?mode=ro&immutable=1", uri=True)
     try:
-        connection.execute("ATTACH ? AS old", (f"file:{quote(str(old))}?mode=ro&immutable=1",))
+        connection.execute("ATTACH ? AS old", (f"file:{quote(os.fsencode(old))}?mode=ro&immutable=1",))
         tables = [table for table in _tables(connection) if table not in allowed]
         changed = [table for table in tables if _rows_differ(connection, table)]
     finally:
