@@ -300,7 +300,9 @@ def _npz(items: Iterator[Item], target: Path) -> None:
     metadata = np.array([json.dumps(_finite(item["metadata"])) for item in listed], dtype=np.str_)
     current = np.array([item["current"] is True for item in listed], dtype=bool)
     with open(target, "wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **texts, vectors=vectors, metadata=metadata, current=current)
+        np.savez_compressed(
+            handle, allow_pickle=False, **texts, vectors=vectors, metadata=metadata, current=current
+        )
 
 
 def _parquet(items: Iterator[Item], target: Path) -> None:

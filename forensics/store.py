@@ -79,7 +79,7 @@ class Store:
 
     @cached_property
     def database(self) -> Database | Absent:
-        """The database, opened as the contract says: immutable, read-only or as a copy (by a child where it is `held_here`)."""
+        """The database, opened as the contract says: immutable, read-only or as a copy (a child's, where `held_here`)."""
         return Database.open(
             self.tree.resolve(DATABASE),
             in_use=self.in_use,
@@ -91,7 +91,9 @@ class Store:
     def is_modern(self) -> bool:
         """True where metadb migration 5 is recorded: the last writer was 1.x."""
         rows = self.database.migrations if isinstance(self.database, Database) else ()
-        return not isinstance(rows, Absent) and any(m.dir == "metadb" and isinstance(m.version, int) and m.version >= 5 for m in rows)
+        return not isinstance(rows, Absent) and any(
+            m.dir == "metadb" and _reaches(m.version, 5) for m in rows
+        )
 
     @cached_property
     def collections(self) -> tuple[Collection, ...]:
@@ -121,6 +123,11 @@ class Store:
         rows = self.database.segments if isinstance(self.database, Database) else ()
         known = set() if isinstance(rows, Absent) else {row.id for row in rows}
         return tuple(segment for segment in self.segment_directories if segment.id not in known)
+
+
+def _reaches(version: object, wanted: int) -> bool:
+    """A cell of SQLite can hold anything, whatever its column says."""
+    return isinstance(version, int) and version >= wanted
 
 
 def _renamed(facts: FileFacts, name: str) -> FileFacts:

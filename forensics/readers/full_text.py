@@ -54,7 +54,9 @@ def verdict(database: Database, scratch: Path) -> str | Absent | None:
 def _copy_shadows(database: Database, target: Path) -> None:
     options = "mode=ro&immutable=1" if database.how == "immutable" else "mode=ro"
     source = quote(os.fsencode(database.opened))
-    with closing(sqlite3.connect(f"file:{quote(os.fsencode(target))}", uri=True, isolation_level=None)) as copy:
+    with closing(
+        sqlite3.connect(f"file:{quote(os.fsencode(target))}", uri=True, isolation_level=None)
+    ) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("ATTACH ? AS evidence", (f"file:{source}?{options}",))
         copy.execute(CREATE)

@@ -27,7 +27,12 @@ DAMAGED = {
     "1.5.9/watermark-poisoned": {"CF203", "CF501"},
 }
 """Codes above a note. sql-only-orphans: the stale writer also left links to elements that its flush cut off."""
-UNSAFE = {"1.5.9/pickle-lost", "1.5.9/pickle-truncated", "1.5.9/flush-cut-reopened", "1.5.9/watermark-poisoned"}
+UNSAFE = {
+    "1.5.9/pickle-lost",
+    "1.5.9/pickle-truncated",
+    "1.5.9/flush-cut-reopened",
+    "1.5.9/watermark-poisoned",
+}
 """Opening the last one purges the queue rows that its index never got."""
 
 
