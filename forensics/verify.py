@@ -19,6 +19,7 @@ from forensics.repair import comparison
 from forensics.repair.actions.asking import ask_engine, was_skipped
 from forensics.repair.actions.marks import watermark_problems
 from forensics.repair.actions.work import OwnStore, digests, open_draft
+from forensics.repair.comparison_vectors import kept_vectors, restored_vectors
 from forensics.repair.draft import Draft
 from forensics.repair.planner import reachable
 from forensics.repair.proposals import GRAPH
@@ -147,9 +148,9 @@ def _collection_tests(
     yield comparison.ids_agree(new, lost)
     brought = frozenset(line.id for line in origins if line.origin != "level 0")
     replaced = _replaced(case, new.name) if "replace-vectors" in kinds else frozenset[str]()
-    yield comparison.kept_vectors(old, new, renamed, brought | replaced)
+    yield kept_vectors(old, new, renamed, brought | replaced)
     back = [line if line.id not in renamed else _as(line, renamed[line.id]) for line in origins]
-    yield comparison.restored_vectors(old, new, back)
+    yield restored_vectors(old, new, back)
     if kinds & GRAPH and not isinstance(new.vector, Absent):
         yield _self_search(case, draft, new, new.vector)
 
@@ -175,37 +176,49 @@ def _self_search(case: Case, draft: Draft, collection: Collection, segment: Vect
     name = f"{collection.name}: every vector finds itself"
     told = _told(case, collection.name, segment)
     try:
-        asked, missing, live = told if told is not None else _searched(draft, collection, segment)
+        found = told if told is not None else _searched(draft, collection, segment)
     except MissingPackage as error:
         return Test(name=name, passed=True, detail=f"skipped: {error}")
     except ForensicsError as error:
         return Test(name=name, passed=False, detail=str(error))
-    detail = f"{asked - missing} of {asked} (k = {K}, ef up to {EF}; equal vectors count)"
-    if asked < live:
+    asked, missing, left = found["asked"], found["missing"], found.get("as_before", 0)
+    detail = f"{asked - missing - left} of {asked} (k = {K}, ef up to {EF}; equal vectors count)"
+    if asked < found["of"]:
         name = f"{collection.name}: the vectors that were added, and those whose links that could have cost, find themselves"
-        detail += f"; {live - asked} others of the {live} keep the links they had"
+        detail += _not_asked(found)
     return Test(name=name, passed=missing == 0, detail=detail, count=asked)
 
 
-def _told(case: Case, name: str, segment: VectorSegment) -> tuple[int, int, int] | None:
+def _not_asked(found: Mapping[str, int]) -> str:
+    """Who was asked and who was not, where an index was only added to."""
+    text = (
+        f"; asked: {found['new']} new ones, {found['weakened']} older ones that lost a link and that at most three lead"
+        f" to, an even sample of {found['sample']}; the other {found['of'] - found['asked']} of {found['of']} were not asked"
+    )
+    if found["as_before"]:
+        text += f"; {found['as_before']} of the sample are not found, though the addition cost them no link"
+    return text
+
+
+def _told(case: Case, name: str, segment: VectorSegment) -> dict[str, int] | None:
     path = case.evidence(safe_name(f"self-search-{name}-relink-elements") + ".json")
     if not path.exists():
         return None
     told = json.loads(path.read_text(encoding="utf-8"))
-    return (told["asked"], told["missing"], told["of"]) if told["files"] == digests(segment.path) else None
+    return told if told["files"] == digests(segment.path) else None
 
 
-def _searched(draft: Draft, collection: Collection, segment: VectorSegment) -> tuple[int, int, int]:
+def _searched(draft: Draft, collection: Collection, segment: VectorSegment) -> dict[str, int]:
     geometry = segment.files.geometry
     if isinstance(geometry, Absent):
-        return 0, 0, 0
+        return {"asked": 0, "missing": 0, "of": 0}
     folder = draft.scratch / "self-search"
     try:
         directory = draft.materialise(folder, segment.relative)
         found = native_self_search(directory, collection.settings.space, geometry.dim, k=K)
     finally:
         shutil.rmtree(draft.scratch, ignore_errors=True)
-    return found.asked, len(found.missing), found.asked
+    return {"asked": found.asked, "missing": len(found.missing), "of": found.asked}
 
 
 def _untouched(draft: Draft) -> Test:

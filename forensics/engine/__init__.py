@@ -7,7 +7,7 @@ Files are validated before hnswlib loads them, and read again after it wrote the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.writers.atomic import sync_directory, sync_file
 from forensics.writers.draft_maps import level0_summary
-from forensics.writers.relink import in_degrees, relink_traced
+from forensics.writers.relink import relink_traced
 
 NATIVE = "forensics.engine.native"
 EF_STAGES = (4, 20, 200)
@@ -45,12 +45,20 @@ class Added:
 class SelfSearch:
     """`asked` live elements were searched by their own vector; internal ids of those not found, and of those
     whose vector is not finite, which nothing finds. near (missing, k): where the search for each ended.
+    `left` were not found either, and nobody was to link them again.
     """
 
     asked: int
     missing: np.ndarray
     hopeless: np.ndarray
     near: np.ndarray
+    left: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def without(self, spared: np.ndarray) -> SelfSearch:
+        """The same, those of `spared` that were missing counted as `left`."""
+        ours = ~np.isin(self.missing, spared)
+        left = np.union1d(self.left, self.missing[~ours])
+        return replace(self, missing=self.missing[ours], near=self.near[ours], left=left)
 
 
 def native_add(
@@ -156,38 +164,32 @@ def native_self_search(
 
 
 def make_searchable(
-    directory: Path, space: str, dim: int, *, elements: np.ndarray | None = None, threads: int = 1
+    directory: Path,
+    space: str,
+    dim: int,
+    *,
+    elements: np.ndarray | None = None,
+    spared: np.ndarray | None = None,
+    threads: int = 1,
 ) -> SelfSearch:
     """Relinks what no search reaches, and asks again, for a few rounds; what is left is `missing`.
 
-    Asked are all live elements, or those of `elements`. After a round only those are asked again that missed
-    or whose lists changed, and those that lost a link. First an element is linked with its nearest; one that is
-    still missed then, because the search ends on another island, also with where the search ended.
+    Asked are all live elements, or those of `elements`; of `spared` ones that are missed, none is linked again, they
+    are `left`. After a round only those are asked again that missed or whose lists changed, and those that lost a
+    link. First an element is linked with its nearest; one that is still missed then, because the search ends on
+    another island, also with where the search ended.
     """
-    first = latest = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    first = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    first = latest = first if spared is None else first.without(spared)
     for candidates, incoming in ROUNDS:
         if latest.missing.size == 0:
             break
         ends = latest.near if candidates == "ends" else None
         done = relink_traced(directory, latest.missing, space, candidates=ends, incoming=incoming)
         again = np.union1d(np.union1d(latest.missing, done.changed), done.bereft)
+        again = np.setdiff1d(again, first.left)
         latest = native_self_search(directory, space, dim, elements=again, threads=threads)
-    return SelfSearch(first.asked, latest.missing, first.hopeless, latest.near)
-
-
-def doubtful_elements(directory: Path, first_new: int, sample: int = 2000) -> np.ndarray:
-    """Internal ids worth a search of their own after an addition, sorted.
-
-    All from `first_new` on, all live ones that at most three links lead to, and an even sample of the rest. A
-    search of everything costs about a quarter of what building the index costs.
-    """
-    level0 = HnswFiles(directory).level0
-    if not isinstance(level0, np.ndarray):
-        raise Refused(level0.reason)
-    old = np.arange(first_new)
-    weak = old[in_degrees(level0)[:first_new] <= 3]
-    even = np.unique(np.linspace(0, max(first_new - 1, 0), min(sample, first_new)).astype(np.int64))
-    return np.unique(np.concatenate([weak, even, np.arange(first_new, len(level0))]))
+    return replace(latest, asked=first.asked, hopeless=first.hopeless, left=first.left)
 
 
 def _native(

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.engine import doubtful_elements, make_searchable
+from forensics.engine import make_searchable
+from forensics.engine.doubt import Doubtful, doubtful_elements
 from forensics.errors import MissingPackage, Refused
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
@@ -41,39 +42,45 @@ def relink_elements(work: Work) -> Report:
     lone = np.flatnonzero(summary.live & (summary.counts == 0))
     if lone.size and summary.live.sum() > 1:
         relink(directory, lone, space)
-    asked = _doubtful(work, segment.relative, directory)
+    doubtful = _doubtful(work, segment.relative, directory)
+    asked, spared = (None, None) if doubtful is None else (doubtful.asked, doubtful.spared)
+    threads = work.options.threads
     try:
-        found = make_searchable(directory, space, header.dim, elements=asked, threads=work.options.threads)
+        found = make_searchable(directory, space, header.dim, elements=asked, spared=spared, threads=threads)
     except MissingPackage as error:
         return {"linked": len(lone), "skipped": str(error)}
     searched = {
         "asked": found.asked,
         "of": int(summary.live.sum()),
         "missing": len(found.missing),
+        "as_before": len(found.left),
         "files": digests(directory.joinpath),
     }
+    if doubtful is not None:
+        parts = ("new", "weakened", "sample")
+        searched |= {name: len(getattr(doubtful, name)) for name in parts}
     work.evidence("self-search", ".json").write_text(json.dumps(searched), encoding="utf-8")
     missing = found.missing.tolist()[:100]
     return {"linked": len(lone), "asked": found.asked, "missing": missing, "hopeless": len(found.hopeless)}
 
 
-def _doubtful(work: Work, relative: str, directory: Path) -> np.ndarray | None:
-    """The internal ids worth a search where a large index was only added to; None: every one of them.
+def _doubtful(work: Work, relative: str, directory: Path) -> Doubtful | None:
+    """What is worth a search where a large index was only added to; None: every element is.
 
-    Searching all by themselves costs a quarter of building the index. An addition can cost only those their way that
-    few links lead to; they are asked, all new ones, and an even sample of the rest.
+    An addition can cost only those their way that a link led to and does not any more; they are asked where few are
+    left, all new ones, and an even sample of the rest.
     """
     kinds = {a.kind for a in work.context.plan.approved if a.collection == work.action.collection}
-    before = HnswFiles(work.context.store / relative).geometry
+    before = HnswFiles(work.context.store / relative).level0
     only_added = "add-missing-vectors" in kinds and not (kinds & GRAPH) - {
         "add-missing-vectors",
         "relink-elements",
     }
-    if isinstance(before, Absent) or before.cur_element_count <= SEARCH_ALL or not only_added:
+    wanted = work.options.search_every_vector or bool(set(work.action.codes) & {"CF606", "CF609"})
+    if isinstance(before, Absent) or len(before) <= SEARCH_ALL or not only_added or wanted:
         return None
-    return (
-        None if work.options.search_every_vector else doubtful_elements(directory, before.cur_element_count)
-    )
+    after = HnswFiles(directory).level0
+    return None if isinstance(after, Absent) else doubtful_elements(before, after)
 
 
 @dataclass(frozen=True, slots=True)
