@@ -141,12 +141,14 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     given = Path(path)
     try:
         resolved = given.resolve(strict=True)
-    except OSError as error:
-        raise NotAStore(f"{given} cannot be opened: {error.strerror}.") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
+        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise NotAStore(f"{given} cannot be opened: {why}.") from error
     if not resolved.is_dir():
         raise NotAStore(f"{given} is a file; give the folder that holds {DATABASE}.")
     try:
         names = os.listdir(resolved)
+        os.stat(os.path.join(resolved, "."))  # to list names does not take the right to look behind them
     except OSError as error:
         raise NotAStore(f"{given} cannot be read: {error.strerror}.") from error
     store = Store(resolved)

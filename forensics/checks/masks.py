@@ -57,16 +57,17 @@ MASKS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("CF601", "CF602", "CF603", "CF605", "CF609"), ("CF606",)),
 }
 
-_UNREADABLE = ("CF010", "CF011")
 _ROWS = ("CF101", "CF102", "CF104", "CF110")
-_FILES = ("CF302", "CF303", "CF304", *_UNREADABLE)
-_ID_MAP = (*_span("CF401", "CF405"), *_UNREADABLE)
+_FILES = ("CF302", "CF303", "CF304")
+_ID_MAP = _span("CF401", "CF405")
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("header", "geometry", "level0", "summary", "lengths", "links"), _FILES),
     "id_map": _ID_MAP,
     **dict.fromkeys(("records", "id_sets"), (*_ID_MAP, *_FILES, *_ROWS)),
     **dict.fromkeys(("rows", "segment"), _ROWS),
-    "database": _UNREADABLE,
 }
-"""need → the codes that say why it is absent. A check that lacks it is then masked by that finding, not skipped."""
+"""need → the codes that say why it is absent. A check that lacks it is then masked by that finding, not skipped.
+
+What may not be read (CF010) or is no file (CF011) is not among them: what it holds was not examined.
+"""
