@@ -11,7 +11,9 @@ import numpy as np
 
 from forensics.records import Records
 from forensics.repair.embedding import Trial, seeded_sample, try_embedder
-from forensics.repair.id_map_proof import CONFIRMATIONS, Proof
+from forensics.repair.id_map_proof import Proof
+from forensics.repair.proof_order import CONFIRMATIONS
+from forensics.repair.user_source import compare
 from forensics.sources import NOWHERE, STRAY, Sources, documents, fetch, find_sources
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ SOURCE, EMBED, LOST = "source", "embed", "lost"
 """In the index · in the queue · under a deleted flag · in an element that only lacks its id · in one
 without identity · in another place on disk · nowhere, but its document can be embedded again · nowhere.
 """
+USER = "source"
+"""The kind of source that is the user's own file."""
+USER_SAMPLE = 4096
 DRAWN = 256
 """Records of which documents are read to find a sample that has some."""
 
@@ -84,6 +89,7 @@ def _with_sources(site: Site, records: Records, state: np.ndarray) -> Holdings:
         return Holdings(records.rows.ids, state, why, site.proof, None, None)
     ids = [records.rows.ids[i] for i in wanted.tolist()]
     sources = believed(site, records, find_sources(site.collection, ids, also=site.also))
+    refused = from_user(site, sources)
     state[wanted[sources.found]] = SOURCE
     nowhere, has_document = wanted[~sources.found], sources.has_document[~sources.found]
     trial = site.trial if nowhere.size else None
@@ -92,7 +98,7 @@ def _with_sources(site: Site, records: Records, state: np.ndarray) -> Holdings:
     )
     if usable:
         state[nowhere[has_document]] = EMBED
-    gone = _gone(site)
+    gone = _gone(site) + "".join(f"; {reason}" for reason in refused)
     why[nowhere] = f"{gone}, and it has no document"
     why[nowhere[has_document]] = "" if usable else _no_embedding(trial, gone)
     return Holdings(records.rows.ids, state, why, site.proof, sources, trial)
@@ -119,6 +125,25 @@ def believed(site: Site, records: Records, sources: Sources) -> Sources:
     return sources
 
 
+def from_user(site: Site, sources: Sources) -> list[str]:
+    """Fills what is found nowhere from the user's own files; returns why a file was refused.
+
+    A file is believed where it agrees with surviving vectors; where it shares none, only on a confirmation.
+    """
+    refused: list[str] = []
+    for source in site.user_sources:
+        verdict = compare(source, *site.survivors, scaled=site.collection.settings.space != "cosine")
+        if not (verdict.agrees or (verdict.agrees is None and site.options.unverified_embedder)):
+            refused.append(f"the source was refused: {verdict.reason}")
+            continue
+        for index in np.flatnonzero(~sources.found).tolist():
+            row = source.rows.get(sources.ids[index])
+            if row is not None and np.isfinite(source.vectors[row]).all():
+                sources.kind[index], sources.origin[index] = USER, source.path
+                sources.ref[index], sources.current[index] = row, False
+    return refused
+
+
 def _gone(site: Site) -> str:
     """What is known of a vector that was not found."""
     proof = site.proof
@@ -135,14 +160,20 @@ def _no_embedding(trial: Trial | None, gone: str) -> str:
     return f"{gone}; the embedder was refused: {trial.reason}"
 
 
-def surviving_sample(site: Site, records: Records) -> tuple[list[str], np.ndarray]:
-    """(ids, raw (k, dim)) of records with a document whose vector survives: in the index, else elsewhere."""
+def surviving_sample(site: Site, records: Records, *, with_text: bool = True) -> tuple[list[str], np.ndarray]:
+    """(ids, raw (k, dim)) of a seeded sample of records whose vector survives: in the index, else elsewhere.
+
+    `with_text`: only of records that have a document.
+    """
     elements = np.where(records.indexed, records.elements, -1)
     if site.proof is not None:
         place = site.proof.pairs()
         extra = (place.get(name, -1) for name in records.rows.ids)
         elements = np.maximum(elements, np.fromiter(extra, dtype=np.int64, count=len(records)))
-    chosen = _with_documents(site, np.flatnonzero(elements >= 0), records)
+    held = np.flatnonzero(elements >= 0)
+    chosen = (
+        _with_documents(site, held, records) if with_text else held[seeded_sample(len(held), USER_SAMPLE)]
+    )
     if chosen.size:
         return [records.rows.ids[i] for i in chosen.tolist()], site.raw_vectors(elements[chosen])
     return _sample_elsewhere(site, records)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.database_catalogue import candidate
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.id_map import IdMap
@@ -123,3 +124,13 @@ def made_header(dim: int, M: int, ef_construction: int, count: int) -> Header:
         mult=1 / math.log(M),
         ef_construction=ef_construction,
     )
+
+
+def with_segments(collection: Collection) -> Collection:
+    """The collection as it will be once the rows of `segments` that it lacks are there, where one fits."""
+    mended = Collection(collection.store, collection.row)
+    for scope, name in (("METADATA", "metadata_segment_id"), ("VECTOR", "vector_segment_id")):
+        fitting = None if collection.segment_rows(scope) else candidate(mended, scope)
+        if fitting is not None:
+            mended.__dict__[name] = str(fitting["id"])
+    return mended

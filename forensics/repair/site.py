@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.database_catalogue import candidate
 from forensics.readers import layout
 from forensics.readers.embeddings_queue import QueueEffect, effects
 from forensics.readers.hnsw import HnswFiles, Level0Summary
@@ -25,7 +24,8 @@ from forensics.repair.embedding import Embedder, Trial, seeded_sample, try_embed
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove
 from forensics.repair.options import RepairOptions
-from forensics.repair.prospect import prospective_header, superseded
+from forensics.repair.prospect import prospective_header, superseded, with_segments
+from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
 
@@ -78,6 +78,18 @@ class Site:
     def also(self) -> list[Path]:
         """Other copies of the store, as chosen."""
         return [Path(path) for path in self.options.also]
+
+    @cached_property
+    def user_sources(self) -> list[UserSource]:
+        """The user's own files, as chosen."""
+        return [UserSource.load(Path(path)) for path in self.options.source]
+
+    @cached_property
+    def survivors(self) -> tuple[list[str], np.ndarray]:
+        """(ids, raw vectors) of a sample of what survives, with or without documents."""
+        if self.records is None:
+            return [], np.empty((0, self.dim or 0), dtype=np.float32)
+        return surviving_sample(self, self.records, with_text=False)
 
     @cached_property
     def watermarks(self) -> Watermarks:
@@ -268,16 +280,6 @@ class Site:
     def dim(self) -> int | None:
         """The dimension of the index, else the one that SQLite records."""
         return self.header.dim if self.header is not None else self.collection.dimension
-
-
-def with_segments(collection: Collection) -> Collection:
-    """The collection as it will be once the rows of `segments` that it lacks are there, where one fits."""
-    mended = Collection(collection.store, collection.row)
-    for scope, name in (("METADATA", "metadata_segment_id"), ("VECTOR", "vector_segment_id")):
-        fitting = None if collection.segment_rows(scope) else candidate(mended, scope)
-        if fitting is not None:
-            mended.__dict__[name] = str(fitting["id"])
-    return mended
 
 
 def _known(records: Records) -> dict[str, int]:

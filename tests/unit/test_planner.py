@@ -239,3 +239,52 @@ def test_an_embedder_that_is_right_half_of_the_time_is_refused(tmp_path: Path) -
     plan = plan_of(damaged(tmp_path, "oldest_lost"), embedder=f"{__name__}:half_wrong")
     assert "add-missing-vectors" not in kinds(plan)
     assert "0.999 is needed" in str(plan.losses[0]["reason"])
+
+
+# --- the user's own files ---------------------------------------------------------------------------------
+
+
+def own_file(tmp_path: Path, *, spoiled: bool = False) -> Path:
+    truth = samples.truth("1.5.9/healthy")["terms"]
+    vectors = truth.vectors[:, ::-1] if spoiled else truth.vectors
+    path = tmp_path / "own.npz"
+    np.savez(path, ids=np.array(truth.ids), vectors=vectors)
+    return path
+
+
+def test_a_source_that_agrees_with_survivors_gives_the_missing_vectors(tmp_path: Path) -> None:
+    store, path = damaged(tmp_path, "oldest_lost"), own_file(tmp_path)
+    plan = plan_of(store, source=[path])
+    added = next(action for action in plan.approved if action.kind == "add-missing-vectors")
+    assert added.parameters["from_source"] == 40
+    result = fx.reconcile(store, case=tmp_path / "case", source=[path], engine="none", nobody_else=True)
+    assert result["verified"] == "checks"
+    assert result["records"]["reattached"] == 40
+    assert (tmp_path / "case/evidence/provenance-terms.csv").read_text().count(str(path)) == 40
+
+
+def test_a_source_that_disagrees_is_refused_with_figures(tmp_path: Path) -> None:
+    plan = plan_of(damaged(tmp_path, "oldest_lost"), source=[own_file(tmp_path, spoiled=True)])
+    assert "add-missing-vectors" not in kinds(plan)
+    assert "the source was refused" in str(plan.losses[0]["reason"])
+    assert "lowest cosine" in str(plan.losses[0]["reason"])
+
+
+def test_a_source_of_json_lines(tmp_path: Path) -> None:
+    import json
+
+    truth = samples.truth("1.5.9/healthy")["terms"]
+    path = tmp_path / "own.jsonl"
+    lines = (
+        json.dumps({"id": i, "embedding": v.tolist()}) for i, v in zip(truth.ids, truth.vectors, strict=True)
+    )
+    path.write_text("\n".join(lines))
+    assert plan_of(damaged(tmp_path, "oldest_lost"), source=[path]).effects[0].reattached == 40
+
+
+@pytest.mark.parametrize(("name", "text"), [("x.csv", "a,b"), ("x.jsonl", "{}"), ("x.npz", "no zip")])
+def test_a_file_that_holds_no_vectors_is_refused(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UsageError, match=name):
+        plan_of(damaged(tmp_path, "oldest_lost"), source=[path])

@@ -19,7 +19,7 @@ from forensics.repair.actions.marks import set_watermark
 from forensics.repair.actions.names import element_of
 from forensics.repair.actions.replacing import relink_elements, replace_vectors, retire_spoiled
 from forensics.repair.actions.work import Work, new_map, with_ids
-from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE
+from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, USER
 from forensics.repair.site import Site
 from forensics.sources import QUEUE, Sources, documents, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
@@ -99,13 +99,22 @@ def _from_elsewhere(site: Site, batch: Batch, positions: np.ndarray, mine: np.nd
     if not sources.found[index].all():
         lost = int((~sources.found[index]).sum())
         raise Refused(f"{lost} vectors that the plan counted on are not there any more.")
-    found = fetch(site.collection, sources, index)
-    batch.raw[mine], batch.stored[mine] = found.raw, found.stored
-    batch.norms[mine], batch.exact[mine] = found.norms, found.exact
+    own = sources.kind[index] == USER
+    _from_user(site, batch, sources, mine[own], index[own])
+    found, at_hand = fetch(site.collection, sources, index[~own]), mine[~own]
+    batch.raw[at_hand], batch.stored[at_hand] = found.raw, found.stored
+    batch.norms[at_hand], batch.exact[at_hand] = found.norms, found.exact
     columns = (sources.kind, sources.origin, sources.ref, sources.current)
     rows = zip(*(column[index].tolist() for column in columns), strict=True)
     for at, (kind, origin, ref, current) in zip(mine.tolist(), rows, strict=True):
         batch.origin[at] = (kind, origin, ref, current, "seq_id" if kind == QUEUE else "element")
+
+
+def _from_user(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, index: np.ndarray) -> None:
+    """Rows of the user's own files; what the index stores of them is made by normalising."""
+    files = {source.path: source for source in site.user_sources}
+    for at, i in zip(mine.tolist(), index.tolist(), strict=True):
+        batch.raw[at] = files[str(sources.origin[i])].vectors[sources.ref[i]]
 
 
 def _sources_of(site: Site, ids: list[str], positions: np.ndarray) -> tuple[Sources, np.ndarray]:
