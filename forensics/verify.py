@@ -92,8 +92,11 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
             for e in plan.effects
             if e.collection in _touched(plan)
         ]
+        brought = {name: [line.id for line in lines] for name, lines in origins_of(case, plan).items()}
         spoken = list(
-            ask_engine(store, engine, lambda dest: copy_store(store.path, dest), case.path("engine-copy"))
+            ask_engine(
+                store, engine, lambda dest: copy_store(store.path, dest), case.path("engine-copy"), brought
+            )
         )
     return _verdict([*tests, *spoken], effects, plan, diagnosis, asked=not was_skipped(spoken))
 

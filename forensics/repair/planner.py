@@ -4,19 +4,21 @@ anywhere.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.id_text import malformed
-from forensics.errors import NoSpace
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
+from forensics.readers.database import DATABASE
+from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.repair.embedding import Embedder
-from forensics.repair.foresight import require_predicted_room
 from forensics.repair.holdings import (
     CLAIMED,
     EMBED,
@@ -75,11 +77,17 @@ def _space_short(plan: Plan, store: Store) -> tuple[str, ...]:
     """CF009 where the draft of the plan would not fit beside the store; `apply` then refuses before it writes."""
     if not plan.approved or not isinstance(store.tree, PlainTree):
         return ()
-    try:
-        require_predicted_room(plan, store.path, store.path.parent)
-    except NoSpace:
-        return ("CF009",)
-    return ()
+    touched = {action.collection for action in plan.approved}
+    folders = [c.vector_segment_id for c in store.collections if c.name in touched and c.vector_segment_id]
+    needed = sum(_allocated(store.path / name) for name in (DATABASE, *folders))
+    return ("CF009",) if needed > shutil.disk_usage(store.path).free else ()
+
+
+def _allocated(path: Path) -> int:
+    """Bytes on the disk of a file, or of the files of a directory."""
+    files = list(path.iterdir()) if path.is_dir() and not path.is_symlink() else [path]
+    facts = (file_facts(file) for file in files)
+    return sum(fact.allocated for fact in facts if isinstance(fact, FileFacts))
 
 
 def _idle(found: Finding) -> bool:

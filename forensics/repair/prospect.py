@@ -12,9 +12,10 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.checks.database_catalogue import candidate
 from forensics.readers import layout
-from forensics.readers.hnsw import HnswFiles
+from forensics.readers.hnsw import HnswFiles, map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import Header
+from forensics.readers.link_walk import walk_link_lists
 from forensics.store import Collection, VectorSegment
 
 
@@ -28,7 +29,7 @@ def prospective_header(collection: Collection, segment: VectorSegment) -> Header
         return None
     given = collection.id_map if isinstance(collection.id_map, IdMap) else None
     if guessed:
-        count = _count_of(labels, given)
+        count = _count_of(labels, given, _linked(segment, header.M, len(labels)))
     else:
         count = min(header.cur_element_count, len(labels))
         count = max(count, _mapped_beyond(labels, count, given))
@@ -43,15 +44,30 @@ def _labels_on_disk(segment: VectorSegment, header: Header) -> np.ndarray | None
     return None if isinstance(whole, Absent) else whole["label"].astype(np.int64)
 
 
-def _count_of(labels: np.ndarray, id_map: IdMap | None) -> int:
-    """Elements of which the header says nothing: up to the last that the map names, and what follows
-    lawfully.
+def _count_of(labels: np.ndarray, id_map: IdMap | None, linked: int) -> int:
+    """Elements of which the header says nothing: as many as link_lists.bin has (`linked`), where these hold all that
+    the map needs; else the lawful ones at the start, and up to the last that the map needs.
+
+    Slots that were reserved and never used can hold whatever was in memory, old elements included.
     """
-    highest = len(labels) if id_map is None else _highest(id_map)
     mapped = np.empty(0, np.int64) if id_map is None else id_map.labels()
-    named = np.flatnonzero(np.isin(labels, mapped))
-    start = int(named[-1]) + 1 if named.size else 0
-    return start + _lawful(labels, start, highest)
+    if linked and np.isin(mapped, labels[:linked]).all():
+        return linked
+    highest = len(labels) if id_map is None else _highest(id_map)
+    start = _lawful(labels, 0, highest)
+    needed = mapped[~np.isin(mapped, labels[:start])]
+    behind = np.flatnonzero(np.isin(labels, needed) & ~_repeats(labels))
+    end = int(behind[-1]) + 1 if behind.size else start
+    return end + _lawful(labels, end, highest)
+
+
+def _linked(segment: VectorSegment, M: int, room: int) -> int:
+    """How many elements link_lists.bin has lists for, where it can be walked to its very end; else 0."""
+    raw = map_file(segment.path(layout.LINKS_FILE))
+    if isinstance(raw, Absent):
+        return 0
+    walk = walk_link_lists(raw, room, M)
+    return walk.walked if walk.end == raw.size else 0
 
 
 def _lawful(labels: np.ndarray, start: int, highest: int) -> int:

@@ -150,15 +150,15 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             options,
             parameters={"elements": len(site.phantoms)},
         )
-    links_gone = "CF302" in codes and _gone(site, "link_lists.bin")
-    if codes & {"CF306", "CF307", "CF303", "CF304", "CF412"} or links_gone:
-        of_links = codes & {"CF306", "CF307", "CF303", "CF304", "CF412"} | (
-            codes & {"CF302"} if links_gone else frozenset()
-        )
+    of_links = codes & {"CF306", "CF307", "CF303", "CF304", "CF412"}
+    if _gone(site, "link_lists.bin") or (of_header and not _walks(site)):
+        of_links |= codes & {"CF302", "CF303", "CF304", "CF308"}
+    if of_links:
         title = "Write link_lists.bin anew from what is valid in it, without holes"
-        yield propose(
-            "rewrite-link-lists", name, of_links, title, options, heals=of_links & {"CF302", "CF306", "CF307"}
+        heals = of_links & (
+            {"CF306", "CF307"} | ({"CF302"} if _gone(site, "link_lists.bin") else frozenset())
         )
+        yield propose("rewrite-link-lists", name, of_links, title, options, heals=heals)
     if "CF311" in codes:
         yield propose(
             "cut-trailing-bytes",
@@ -174,6 +174,12 @@ def _phantom_title(site: Site) -> str:
     kept = 0 if site.claims is None else len(np.intersect1d(site.phantoms, site.claims.element))
     named = f"; {kept} that are proved to be records keep their vectors under a new label" if kept else ""
     return f"Take {count - kept} elements without identity out of the index{named}"
+
+
+def _walks(site: Site) -> bool:
+    """True where link_lists.bin has whole lists for exactly the elements that the header will count."""
+    links = Absent("") if site.files is None else site.files.links
+    return not isinstance(links, Absent) and links.problem is None
 
 
 def _gone(site: Site, file: str) -> bool:

@@ -29,7 +29,8 @@ def ask_engine(
 ) -> Iterator[Test]:
     """The engine's answers on a copy that `copy` makes at `dest`, or on slices there where a whole copy does not fit.
 
-    `brought` names by collection the ids that must be in a slice. Where it cannot be asked, one test says why.
+    `brought` names by collection the ids that a repair brought back: they are in a slice, and of a large collection
+    their embeddings and a sample of the others are compared. Where it cannot be asked, one test says why.
     """
     if version == NO_ENGINE:
         yield skipped("not asked for")
@@ -38,12 +39,18 @@ def ask_engine(
     elif _does_not_fit(store, dest.parent):
         yield from _asked_on_slices(store, version, dest, brought or {})
     else:
-        yield from _asked(lambda: _on_copy(store, version, copy, dest), dest)
+        yield from _asked(lambda: _on_copy(store, version, copy, dest, brought or {}), dest)
 
 
-def _on_copy(store: Store, version: str | None, copy: Callable[[Path], object], dest: Path) -> list[Test]:
+def _on_copy(
+    store: Store,
+    version: str | None,
+    copy: Callable[[Path], object],
+    dest: Path,
+    brought: Mapping[str, Sequence[str]],
+) -> list[Test]:
     copy(dest)
-    return verify_with_engine(dest, expected_of(store), version)
+    return verify_with_engine(dest, expected_of(store, brought=brought), version)
 
 
 def _asked_on_slices(
