@@ -5,13 +5,8 @@ What a repair would do about the vectors is what an export does: the same proofs
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +14,9 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.durable import room
-from forensics.errors import MissingPackage, Refused, UsageError
+from forensics.export_files import WRITERS, Appearing, Item, require
 from forensics.records import Records
+from forensics.repair.embedding import Embedder
 from forensics.repair.holdings import CLAIMED, FLAGGED, LOST, PROVED, Holdings
 from forensics.repair.options import RepairOptions
 from forensics.repair.site import Site
@@ -28,17 +24,8 @@ from forensics.sources import QUEUE, fetch
 from forensics.store import Collection, Store
 
 BATCH = 5_000
-FORMS = ("jsonl", "npz", "parquet")
 DOCUMENT = "chroma:document"
-Item = dict[str, Any]
-
-
-def require(form: str) -> None:
-    """Raises UsageError for a form that does not exist, MissingPackage for one that lacks its package."""
-    if form not in FORMS:
-        raise UsageError(f"An export is {', '.join(FORMS)}, not {form!r}.")
-    if form == "parquet" and find_spec("pyarrow") is None:
-        raise MissingPackage("pyarrow", "An export to Parquet")
+ONLY_TEXT = "its vector exists nowhere; its document can be embedded again"
 
 
 def export(
@@ -49,10 +36,12 @@ def export(
     also: Sequence[Path] = (),
     collection: str | None = None,
     findings: Iterable[tuple[str, str | None]] = (),
+    embedder: Embedder | None = None,
 ) -> dict[str, Any]:
     """All recoverable records of `store`, or of one collection, stand in `target`, which must not exist yet.
 
-    `also`: other copies of the store; `findings`: (code, collection) of a diagnosis, which says where to look further.
+    `also`: other copies of the store; `findings`: (code, collection) of a diagnosis, which says where to look further;
+    `embedder` helps to prove which vector is whose.
     Returns the counts: by origin, without a vector, and the collections whose records cannot be read.
     """
     require(form)
@@ -60,44 +49,17 @@ def export(
     known = list(findings)
     options = RepairOptions(also=tuple(str(path) for path in also))
     sites = [
-        Site(one, options, None, frozenset(c for c, name in known if name == one.name)) for one in chosen
+        Site(one, options, embedder, frozenset(c for c, name in known if name == one.name)) for one in chosen
     ]
     unread = {site.found_as.name: _unread(site.collection) for site in sites if site.records is None}
     tally = _Tally()
-    with room("the export was written"), _Appearing(target) as partial:
-        _WRITERS[form](tally.of(item for site in sites for item in records_of(site)), partial)
+    with room("the export was written"), Appearing(target) as partial:
+        WRITERS[form](tally.of(item for site in sites for item in records_of(site)), partial)
     return {"schema": 1, "file": str(target), **tally.to_json(), "unreadable": unread}
 
 
 def _unread(collection: Collection) -> str:
     return collection.rows.reason if isinstance(collection.rows, Absent) else "its records cannot be read"
-
-
-class _Appearing:
-    """A file beside `target` to be written, which takes its name at the end; nothing is left of it on failure."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __enter__(self) -> Path:
-        if os.path.lexists(self.target):
-            raise Refused(f"{self.target} exists already; an export never overwrites.")
-        try:
-            descriptor, name = tempfile.mkstemp(prefix=f".{self.target.name[:100]}.", dir=self.target.parent)
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise UsageError(f"Nothing can be written in {self.target.parent}: {error.strerror}.") from error
-        os.close(descriptor)
-        self.partial = Path(name)
-        return self.partial
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                os.link(self.partial, self.target)  # fails where the name is taken: a rename would overwrite
-        except FileExistsError as error:
-            raise Refused(f"{self.target} exists already; an export never overwrites.") from error
-        finally:
-            self.partial.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -152,7 +114,7 @@ def records_of(site: Site) -> Iterator[Item]:
                 "vector": vectors[offset] if origin else None,
                 "source": origin,
                 "current": bool(places.current[row]) if origin else None,
-                "reason": holdings.why[row] or None,
+                "reason": None if origin else holdings.why[row] or ONLY_TEXT,
             }
 
 
@@ -262,65 +224,3 @@ def _values(collection: Collection, table: str, rowids: np.ndarray) -> Iterator[
                 ((k, v) for k, v in zip(kinds, cells, strict=True) if v is not None), ("", None)
             )
             yield rowid, key, bool(value) if name == "bool_value" else value
-
-
-# --- the files ---
-
-
-def _finite(value: Any) -> Any:
-    """`value` as strict JSON holds it: what is no finite number is null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {str(key): _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list) else value
-
-
-def _jsonl(items: Iterator[Item], target: Path) -> None:
-    """One JSON object per line; the vector as a list of numbers."""
-    with open(target, "w", encoding="utf-8") as handle:
-        for item in items:
-            vector = None if item["vector"] is None else item["vector"].tolist()
-            handle.write(json.dumps(_finite({**item, "vector": vector}), ensure_ascii=True) + "\n")
-
-
-def _npz(items: Iterator[Item], target: Path) -> None:
-    """Columns: collection, id, document, metadata (JSON), source, current; vectors (n, dim), rows of NaN where there is
-    none; shorter vectors of another collection are filled up with NaN."""
-    listed = list(items)
-    width = max((len(item["vector"]) for item in listed if item["vector"] is not None), default=0)
-    vectors = np.full((len(listed), width), np.nan, np.float32)
-    for row, item in enumerate(listed):
-        if item["vector"] is not None:
-            vectors[row, : len(item["vector"])] = item["vector"]
-    names = ("collection", "id", "document", "source", "reason")
-    texts = {name: np.array([str(item[name] or "") for item in listed], dtype=np.str_) for name in names}
-    metadata = np.array([json.dumps(_finite(item["metadata"])) for item in listed], dtype=np.str_)
-    current = np.array([item["current"] is True for item in listed], dtype=bool)
-    with open(target, "wb") as handle:
-        np.savez_compressed(
-            handle, allow_pickle=False, **texts, vectors=vectors, metadata=metadata, current=current
-        )
-
-
-def _parquet(items: Iterator[Item], target: Path) -> None:
-    """One row per record; metadata as JSON. Text that is not UTF-8 has its bytes escaped."""
-    import pandas as pd
-
-    rows = [{**item, "metadata": json.dumps(_finite(item["metadata"]))} for item in items]
-    frame = pd.DataFrame(rows, columns=[*_COLUMNS])
-    for name in ("collection", "id", "document"):
-        frame[name] = [None if text is None else _encodable(str(text)) for text in frame[name]]
-    frame.to_parquet(target, index=False)
-
-
-_COLUMNS = ("collection", "id", "document", "metadata", "vector", "source", "current", "reason")
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-_WRITERS = {"jsonl": _jsonl, "npz": _npz, "parquet": _parquet}

@@ -276,8 +276,8 @@ def export(
     metadata_segment: str | None = None,
 ) -> dict[str, Any]:
     """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet."""
+    from forensics.export_files import require
     from forensics.exporting import export as write_out
-    from forensics.exporting import require
     from forensics.verbs_case import known_findings
 
     require(form)
@@ -294,9 +294,16 @@ def export(
             also=[Path(path) for path in options.get("also", ())],
             collection=chosen,
             findings=known_findings(opened),
+            embedder=_embedder(options.get("embedder")),
         )
     opened.log("exported", file=str(target), records=answer["records"])
     return answer
+
+
+def _embedder(name: str | None) -> Any:
+    from forensics.repair.embedding import Embedder
+
+    return None if name is None else Embedder.load(name)
 
 
 def explain(text: str) -> str:

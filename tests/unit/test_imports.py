@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("repair.actions",),
     ("verify",),
     ("repair.apply", "repair.undo"),
-    ("exporting", "reconciling", "report"),
+    ("export_files", "exporting", "reconciling", "report"),
     ("verbs", "verbs_case", "verbs_inputs"),
     ("lab",),
     ("cli", "cli_answer", "cli_arguments", "cli_cases", "cli_looking", "cli_repairing", "cli_text"),
