@@ -107,7 +107,9 @@ def _applying(parser: Parser) -> None:
         "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
     )
     parser.add_argument(
-        "--engine", metavar="VERSION", help="the chromadb release that verifies (default: the one installed)"
+        "--engine",
+        metavar="VERSION",
+        help="the chromadb release that verifies (default: the one installed); none: our own checks alone",
     )
 
 

@@ -4,7 +4,7 @@ queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,11 @@ from forensics.store import Collection, Store
 
 MOST_BYTES = 2 << 30
 """Vectors of one collection that are held at a time; of larger ones an even sample is compared."""
+LARGE = 50_000
+"""Records up to which a repaired collection is compared embedding by embedding."""
+SAMPLE = 2000
+FIRST = 10
+"""What `peek` returns; always compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Expected:
     `ids` (n) in the order of their rows. `rows` (m,) are the positions whose vectors are compared: all, or an
     even sample; `vectors` (m, dim) float32 as the API returns them (cosine: stored × norm), where `known`
     (m,) bool; the others have no vector in the index and no queue row that brings one. `reachable` counts the
-    ids that have either.
+    ids that have either. `chosen` says in words which records `rows` are; empty: all of them.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Expected:
     tenant: str = "default_tenant"
     database: str = "default_database"
     filter: Filter | None = None
+    chosen: str = ""
 
     @property
     def address(self) -> dict[str, str]:
@@ -63,20 +69,32 @@ class Expected:
         )
 
 
-def expected_of(store: Store, collection: str | None = None) -> dict[str, Expected]:
-    """Collection name → what the engine should show; collections whose rows cannot be read are left out."""
+def expected_of(
+    store: Store, collection: str | None = None, brought: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Expected]:
+    """Collection name → what the engine should show; collections whose rows cannot be read are left out.
+
+    With `brought` (collection name → ids that a repair brought back) the vectors of collections of more than 50,000
+    records are those of these ids and of an even sample.
+    """
     chosen = store.collections if collection is None else (store.collection(collection),)
-    found = ((one.name, expected_collection(one)) for one in chosen)
+    wanted = {one.name: None if brought is None else brought.get(one.name, ()) for one in chosen}
+    found = ((one.name, expected_collection(one, brought=wanted[one.name])) for one in chosen)
     return {name: expected for name, expected in found if expected is not None}
 
 
-def expected_collection(collection: Collection, most_bytes: int = MOST_BYTES) -> Expected | None:
+def expected_collection(
+    collection: Collection, most_bytes: int = MOST_BYTES, brought: Sequence[str] | None = None
+) -> Expected | None:
     """The truth of one collection, or None where SQLite does not give its rows."""
     records = collection.records
     if isinstance(records, Absent):
         return None
     dim = dimension_of(collection)
-    rows = _even(len(records), max(1, most_bytes // (4 * (dim or 1))))
+    most = max(1, most_bytes // (4 * (dim or 1)))
+    rows, chosen = _even(len(records), most), ""
+    if brought is not None and len(records) > LARGE:
+        rows, chosen = _brought_and_sample(records, brought, most)
     vectors, known = truth_vectors(collection, records, rows, dim)
     tenant, database = home_of(collection)
     settings = collection.settings
@@ -94,7 +112,25 @@ def expected_collection(collection: Collection, most_bytes: int = MOST_BYTES) ->
         tenant=tenant,
         database=database,
         filter=a_filter(collection, records),
+        chosen=chosen,
     )
+
+
+def _brought_and_sample(records: Records, brought: Sequence[str], most: int) -> tuple[np.ndarray, str]:
+    """Ascending positions of the records that were brought back (at most `most`), of the first ones and of an even
+    sample; and these in words.
+    """
+    total, wanted = len(records), set(brought)
+    named = np.fromiter(map(wanted.__contains__, records.rows.ids), dtype=bool, count=total)
+    mine, others = np.flatnonzero(named), np.flatnonzero(~named)
+    asked, sample = mine[_even(len(mine), most)], others[_even(len(others), SAMPLE)]
+    rows = np.union1d(np.union1d(asked, sample), np.arange(min(FIRST, total)))
+    part = "all" if len(asked) == len(mine) else f"{len(asked):,} of the"
+    text = (
+        f"{part} {len(mine):,} that were brought back, the first {FIRST} and an even sample of {len(sample):,}"
+        f" of the other {len(others):,}"
+    )
+    return rows, text
 
 
 def _even(count: int, most: int) -> np.ndarray:
