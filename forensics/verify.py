@@ -151,7 +151,7 @@ def _collection_tests(
     yield comparison.ids_agree(new, lost)
     brought = frozenset(line.id for line in origins if line.origin != "level 0")
     replaced = _replaced(case, new.name) if "replace-vectors" in kinds else frozenset[str]()
-    yield kept_vectors(old, new, renamed, brought | replaced)
+    yield kept_vectors(old, new, renamed, brought | replaced, recounted="rebuild-header" in kinds)
     back = [line if line.id not in renamed else _as(line, renamed[line.id]) for line in origins]
     yield restored_vectors(old, new, back)
     if kinds & GRAPH and not isinstance(new.vector, Absent):

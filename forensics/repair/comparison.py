@@ -144,7 +144,9 @@ def ids_agree(collection: Collection, lost: int) -> Test:
 def _is_bijective(id_map: IdMap) -> bool:
     if len(id_map.id_to_label) != len(id_map.label_to_id):
         return False
-    return all(id_map.label_to_id.get(label) == name for name, label in id_map.id_to_label.items())
+    return (
+        dict(zip(id_map.label_to_id.values(), id_map.label_to_id.keys(), strict=True)) == id_map.id_to_label
+    )
 
 
 def tables_kept(before: Store, after: Store, plan: Plan) -> Test:
@@ -181,5 +183,22 @@ def _rows_differ(connection: sqlite3.Connection, table: str) -> bool:
     ]
     if counts[0] != counts[1]:
         return True
+    if counts[0] == _rows_equal(connection, quoted):
+        return False
     sql = f"SELECT 1 FROM (SELECT * FROM main.{quoted} EXCEPT SELECT * FROM old.{quoted}) LIMIT 1"
     return connection.execute(sql).fetchone() is not None
+
+
+def _rows_equal(connection: sqlite3.Connection, quoted: str) -> int:
+    """How many rows stand in both under the same rowid with the same cells; -1 where there are no rowids.
+
+    A draft's database is a copy, so that mostly all do; it costs a tenth of comparing sorted rows.
+    """
+    columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({quoted})")]
+    names = ['"' + name.replace('"', '""') + '"' for name in columns]
+    same = " AND ".join(f"a.{name} IS b.{name} AND typeof(a.{name}) = typeof(b.{name})" for name in names)
+    sql = f"SELECT count(*) FROM main.{quoted} a JOIN old.{quoted} b ON a.rowid = b.rowid WHERE {same}"
+    try:
+        return connection.execute(sql).fetchone()[0]
+    except sqlite3.OperationalError:
+        return -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,12 @@ ONE_STEP = 4e-7
 
 
 def kept_vectors(
-    old: Collection, new: Collection, renamed: Mapping[str, str], replaced: frozenset[str]
+    old: Collection, new: Collection, renamed: Mapping[str, str], replaced: frozenset[str], *, recounted: bool
 ) -> Test:
-    """Every vector that was indexed and still has its record stands in the repaired index, bit for bit."""
+    """Every vector that was indexed and still has its record stands in the repaired index, bit for bit.
+
+    `recounted`: the repair changed how many elements there are; slots that it no longer counts held none.
+    """
     name = f"{new.name}: vectors that were in the index are unchanged"
     before, after = old.records, new.records
     if (
@@ -33,11 +37,12 @@ def kept_vectors(
         or isinstance(new.vector, Absent)
     ):
         return Test(name=name, passed=True, detail="there was no index to compare with", count=0)
-    place = {each: row for row, each in enumerate(after.rows.ids)}
     held = np.flatnonzero(before.indexed)
-    rows = [place.get(renamed.get(before.rows.ids[i], before.rows.ids[i]), -1) for i in held.tolist()]
-    there = np.array(rows, dtype=np.int64)
-    wanted = (there >= 0) & np.array([before.rows.ids[i] not in replaced for i in held.tolist()], dtype=bool)
+    there = _rows_of(before.rows.ids, after.rows.ids, renamed)[held]
+    new_vector = np.fromiter(map(replaced.__contains__, before.rows.ids), dtype=bool, count=len(before))
+    wanted = (there >= 0) & ~new_vector[held]
+    if recounted:
+        wanted &= before.elements[held] < new.vector.files.elements
     left, right = before.elements[held[wanted]], after.elements[there[wanted]]
     wrong = _different(old, new, left, right)
     return Test(
@@ -46,6 +51,15 @@ def kept_vectors(
         detail=f"{len(left) - wrong} of {len(left)} equal bit for bit",
         count=len(left),
     )
+
+
+def _rows_of(old: list[str], new: list[str], renamed: Mapping[str, str]) -> np.ndarray:
+    """(len(old),) the row of each id in `new`, under the name that it has there; -1 where it is gone."""
+    if old == new and not renamed:
+        return np.arange(len(old))
+    place = dict(zip(new, range(len(new)), strict=True))
+    names = map(renamed.get, old, old) if renamed else old
+    return np.fromiter(map(place.get, names, repeat(-1)), dtype=np.int64, count=len(old))
 
 
 def _different(old: Collection, new: Collection, left: np.ndarray, right: np.ndarray) -> int:

@@ -28,11 +28,16 @@ def prospective_header(collection: Collection, segment: VectorSegment) -> Header
     if header is None or labels is None or not len(labels):
         return None
     given = collection.id_map if isinstance(collection.id_map, IdMap) else None
+    linked = _linked(segment, header.M, len(labels))
     if guessed:
-        count = _count_of(labels, given, _linked(segment, header.M, len(labels)))
+        count = _count_of(labels, given, linked)
     else:
         count = min(header.cur_element_count, len(labels))
-        count = max(count, _mapped_beyond(labels, count, given))
+        count = (
+            linked
+            if _is_whole(labels[:count], given, linked)
+            else max(count, _mapped_beyond(labels, count, given))
+        )
     return replace(header, cur_element_count=count, max_elements=max(header.max_elements, count, 1))
 
 
@@ -50,15 +55,27 @@ def _count_of(labels: np.ndarray, id_map: IdMap | None, linked: int) -> int:
 
     Slots that were reserved and never used can hold whatever was in memory, old elements included.
     """
-    mapped = np.empty(0, np.int64) if id_map is None else id_map.labels()
-    if linked and np.isin(mapped, labels[:linked]).all():
+    if _is_whole(labels, id_map, linked):
         return linked
+    mapped = np.empty(0, np.int64) if id_map is None else id_map.labels()
     highest = len(labels) if id_map is None else _highest(id_map)
     start = _lawful(labels, 0, highest)
     needed = mapped[~np.isin(mapped, labels[:start])]
     behind = np.flatnonzero(np.isin(labels, needed) & ~_repeats(labels))
     end = int(behind[-1]) + 1 if behind.size else start
     return end + _lawful(labels, end, highest)
+
+
+def _is_whole(labels: np.ndarray, id_map: IdMap | None, linked: int) -> bool:
+    """True where link_lists.bin ends with `linked` elements, these hold all that the map needs, and none of the slots
+    behind them is lawful: whatever counts them, they are not elements.
+    """
+    mapped = np.empty(0, np.int64) if id_map is None else id_map.labels()
+    if not linked or linked >= len(labels) or not np.isin(mapped, labels[:linked]).all():
+        return False
+    highest = len(labels) if id_map is None else _highest(id_map)
+    legal = (labels >= 1) & (labels <= highest) & ~_repeats(labels)
+    return not legal[linked:].any()
 
 
 def _linked(segment: VectorSegment, M: int, room: int) -> int:

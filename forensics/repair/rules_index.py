@@ -14,6 +14,8 @@ from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
 
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
+MISCOUNTED = frozenset({"CF306", "CF312", "CF410", "CF412", "CF601", "CF602", "CF604", "CF605", "CF609"})
+"""What can be found in slots that the header counts although they are no elements."""
 INDEX = (
     frozenset(f"CF30{n}" for n in range(1, 9))
     | {"CF310", "CF311", "CF312", "CF205", "CF207", "CF212", "CF501", "CF503", "CF504", "CF704", "CF706"}
@@ -118,6 +120,8 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     of_header = codes & {"CF303", "CF304", "CF308"} | (
         codes & {"CF302"} if _gone(site, "header.bin") else frozenset()
     )
+    if _recounted(site):
+        of_header |= codes & MISCOUNTED
     if of_header:
         title = f"Write header.bin anew for the {count} elements that level 0 holds"
         yield propose(
@@ -126,6 +130,7 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             of_header,
             title,
             options,
+            heals=_healed_by_counting(site, of_header),
             why="every field follows from the files and the settings",
         )
     if codes & {"CF305", "CF312"} or ("CF302" in codes and _gone(site, "length.bin")):
@@ -140,7 +145,7 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             safety="lossy" if cosine else "safe",
             why="without its norm a cosine vector keeps its direction; searches are not changed",
         )
-    if "CF412" in codes:
+    if "CF412" in codes and site.phantoms.size:
         title = _phantom_title(site)
         yield propose(
             "drop-phantom-elements",
@@ -174,6 +179,20 @@ def _phantom_title(site: Site) -> str:
     kept = 0 if site.claims is None else len(np.intersect1d(site.phantoms, site.claims.element))
     named = f"; {kept} that are proved to be records keep their vectors under a new label" if kept else ""
     return f"Take {count - kept} elements without identity out of the index{named}"
+
+
+def _recounted(site: Site) -> bool:
+    """True where the stored header counts other elements than those that are there."""
+    stored = Absent("") if site.segment is None else site.segment.files.geometry
+    if isinstance(stored, Absent) or site.header is None:
+        return False
+    return stored.cur_element_count != site.header.cur_element_count
+
+
+def _healed_by_counting(site: Site, codes: frozenset[str]) -> frozenset[str]:
+    """What the header heals: what it says itself, and what only slots that are no elements showed."""
+    gone = {"CF410": not site.duplicates.size, "CF412": not site.phantoms.size, "CF306": _walks(site)}
+    return codes & {"CF302", "CF303", "CF304", "CF308"} | {code for code in codes if gone.get(code)}
 
 
 def _walks(site: Site) -> bool:
