@@ -10,7 +10,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 
 from forensics.absent import Absent
 from forensics.readers.database import Database
@@ -65,7 +66,10 @@ def find_separator(ids: Sequence[str]) -> str | None:
     step = max(1, len(ids) // SAMPLE)
     sample = ids[::step]
     best: tuple[int, str] | None = None
+    text = "\n".join(sample)
     for separator in SEPARATORS:
+        if 10 * text.count(separator) < 9 * len(sample):
+            continue
         heads = [head for head, found, _ in (name.partition(separator) for name in sample) if found and head]
         groups = len(set(heads))
         divides = 1 < groups <= min(MOST_GROUPS, max(2, len(sample) // 2))
@@ -96,8 +100,17 @@ def by_prefix(
         return Breakdown(None, 0, 0, ())
     parts = parts or _parts(everything, separator)
     mine = Counter(prefix(name, separator, parts) for name in ids)
-    all_of = Counter(prefix(name, separator, parts) for name in everything)
-    return Breakdown(separator, parts, len(mine), _top(mine, all_of, top))
+    ranked = _top(mine, None, top)
+    groups = (replace(each, of=_with_prefix(everything, each.name, separator, parts)) for each in ranked)
+    return Breakdown(separator, parts, len(mine), tuple(groups))
+
+
+def _with_prefix(ids: Sequence[str], head: str, separator: str, parts: int) -> int:
+    """How many of these ids have `head` as their prefix; one with fewer parts is its own."""
+    alone = sum(map(head.__eq__, ids))
+    if head.count(separator) < parts - 1:
+        return alone
+    return alone + sum(map(str.startswith, ids, repeat(head + separator)))
 
 
 def by_pattern(ids: Sequence[str], everything: Sequence[str], pattern: str, *, top: int = TOP) -> Breakdown:

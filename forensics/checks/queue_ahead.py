@@ -17,7 +17,7 @@ from forensics.checks.queue_marks import (
 )
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
-from forensics.readers.watermarks import newest_record, records_above
+from forensics.readers.watermarks import newest_record
 from forensics.store import Collection
 
 
@@ -95,10 +95,7 @@ def _applied(collection: Collection, lacking: dict[str, int], vector: bool) -> i
     segment = collection.metadata_segment_id or ""
     if not vector:
         return newest_record(collection.database, segment)
-    newest = records_above(collection.database, segment, min(lacking.values()))
     mapped = id_map_of(collection).id_to_label
-    if isinstance(newest, Absent):
-        return 0
     made = _made_by_add(collection, min(lacking.values()))
     return max((seq for name, seq in made.items() if name in mapped and name not in lacking), default=0)
 
