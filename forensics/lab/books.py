@@ -76,10 +76,10 @@ def _cleared(book: NotebookNode) -> NotebookNode:
 
 
 def execute(
-    folder: Path, environment: Mapping[str, str], names: Sequence[str] = WALK
+    folder: Path, environment: Mapping[str, str], names: Sequence[str] | None = None
 ) -> Iterator[tuple[str, str | None]]:
-    """Runs the notebooks of `folder` in order, keeps them executed; yields each name with its error or None."""
-    for name in names:
+    """Runs the walk in `folder` (or the notebooks named) and keeps it executed; yields each name with its error or None."""
+    for name in names or WALK:
         path = folder / f"{name}.ipynb"
         book = _read(path)
         error = run(book, folder, environment)

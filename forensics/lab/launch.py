@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from forensics.lab.session import (
     samples_by_name,
 )
 
+SETTINGS = Path(__file__).with_name("settings")
+
 
 def launch(store: str | None, *, case: str | None = None, port: int = 8888, browser: bool = True) -> int:
     """Opens notebook 00 on `store` (None: a scratch copy of the sample peek-failure); returns JupyterLab's status.
@@ -33,7 +36,7 @@ def launch(store: str | None, *, case: str | None = None, port: int = 8888, brow
     opened = open_case(path, Path(case) if case else None, sample)
     folder = books.copy_into(opened.folder / "notebooks", keep_outputs=sample == SAMPLE)
     sys.stderr.write(f"Case       {opened.folder}\nNotebook   {folder / books.WALK[0]}.ipynb\n")
-    environment = {**os.environ, **walk_environment(path, opened, sample, yes=said_yes())}
+    environment = {**os.environ, **quiet(), **walk_environment(path, opened, sample, yes=said_yes())}
     return subprocess.run(command(folder, port, browser), env=environment, check=False).returncode
 
 
@@ -70,18 +73,28 @@ def walk_environment(
     return {**told, YES: "1" if yes or sample else "0"}
 
 
+def quiet() -> dict[str, str]:
+    """JupyterLab reads our settings before the user's own: it asks nobody for news."""
+    paths = (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", ""))
+    return {"JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+
+
 def said_yes() -> bool:
     return os.environ.get(YES, "") not in ("", "0", "no")
 
 
 def command(folder: Path, port: int, browser: bool) -> list[str]:
-    """The command line of JupyterLab: loopback only, notebook 00 open, no news from elsewhere."""
+    """The command line of JupyterLab: loopback only, notebook 00 open."""
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
     words += [
         f"--ServerApp.port={port}",
-        f"--LabApp.default_url=/lab/tree/{books.WALK[0]}.ipynb",
-        "--LabApp.news_url=",
+        f"--LabApp.default_url=/lab/workspaces/{_workspace(folder)}/tree/{books.WALK[0]}.ipynb",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--ServerApp.allow_root=True")
     return words if browser else [*words, "--no-browser"]
+
+
+def _workspace(folder: Path) -> str:
+    """The name of the layout that JupyterLab keeps: one per case, so that no tab of another comes back."""
+    return f"forensics-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"

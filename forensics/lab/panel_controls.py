@@ -53,7 +53,9 @@ class Options(w.Accordion):
         groups = [
             w.VBox([self.embedder, self.unverified, self.also, self.source]),
             w.VBox([self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside]),
-            w.VBox([self.max_elements, self.threads, self.engine, self.to, self.nobody_else]),
+            w.VBox(
+                [self.max_elements, self.threads, self.search_all, self.engine, self.to, self.nobody_else]
+            ),
         ]
         titles = ("Where vectors may come from", "What may be done", "How it is carried out")
         super().__init__(groups, titles=titles, selected_index=None)
@@ -112,10 +114,16 @@ class Options(w.Accordion):
             layout=layout("34em"),
         )
         self.engine = text(
-            "verify with chromadb", "the one installed", "the release that verifies, such as 1.2.1"
+            "verify with chromadb",
+            "the one installed",
+            "the release that verifies, such as 1.2.1; none: our own checks alone",
         )
         self.to = text(
             "write a repaired copy to", "leave the store alone", "a folder that does not exist yet"
+        )
+        self.search_all = check(
+            "search every vector by itself, not only those that the repair could have cost a link",
+            "takes longer",
         )
         self.nobody_else = check(
             "nobody else uses this store",
@@ -142,6 +150,7 @@ class Options(w.Accordion):
             "set_aside_unsearchable": self.set_aside.value,
             "max_elements": int(self.max_elements.value) if self.max_elements.value.strip() else None,
             "threads": self.threads.value,
+            "search_every_vector": self.search_all.value,
             "engine": self.engine.value.strip() or None,
         }
 

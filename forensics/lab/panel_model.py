@@ -125,15 +125,18 @@ class PanelModel:
         self._require("resume")
         return self._run(progress, {**options, "resume": True})
 
-    def undo(self, *, discard_later_writes: bool = False) -> dict[str, Any]:
-        """Brings the old store back, byte for byte. Refused where the store was written since."""
-        self._require("undo")
-        return self._turn(discard_later_writes)
+    def undo(self, **options: bool) -> dict[str, Any]:
+        """Brings the old store back, byte for byte. Refused where the store was written since.
 
-    def redo(self, *, discard_later_writes: bool = False) -> dict[str, Any]:
+        `options` are those of `fx.undo`: discard_later_writes, nobody_else.
+        """
+        self._require("undo")
+        return self._turn(options)
+
+    def redo(self, **options: bool) -> dict[str, Any]:
         """Takes the undo back: the repair is there again."""
         self._require("redo")
-        return self._turn(discard_later_writes)
+        return self._turn(options)
 
     def release(self, typed: str) -> dict[str, Any]:
         """Deletes the kept half, where the word was typed; afterwards nothing can be undone."""
@@ -158,13 +161,14 @@ class PanelModel:
 
     def _run(self, progress: Progress | None, options: Mapping[str, Any]) -> dict[str, Any]:
         self.state, self.message = "running", ""
+        self.session.refresh()
         try:
             self.result = fx.apply(self.session.case, yes=True, progress=self._told(progress), **options)
         except BaseException as error:
             self._after_failure(error)
             raise
         finally:
-            self.session.forget()
+            self.session.refresh()
         self.state = _state_after(self.result)
         self.message = _outcome(self.result)
         return self.result
@@ -176,9 +180,9 @@ class PanelModel:
         text = str(error) if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}"
         self.message = text if stands == "idle" else f"{text} {_GREETINGS.get(stands, '')}"
 
-    def _turn(self, discard_later_writes: bool) -> dict[str, Any]:
+    def _turn(self, options: Mapping[str, bool]) -> dict[str, Any]:
         self.session.refresh()
-        answer = fx.undo(self.session.case, discard_later_writes=discard_later_writes)
+        answer = fx.undo(self.session.case, **options)
         self.state = standing(self.session.case)
         self.message = _turned(answer)
         return answer

@@ -40,7 +40,9 @@ class Picture:
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         width = round(self.figure.get_figwidth() * 96)
-        return {"text/plain": repr(self), "image/png": self.png()}, {"image/png": {"width": width}}
+        return {"text/plain": repr(self), "image/png": self.png()}, {
+            "image/png": {"width": width, "alt": self.says}
+        }
 
     def png(self) -> bytes:
         """The picture as PNG, twice as fine as it is shown; the same bytes for the same data."""

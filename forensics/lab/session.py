@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import forensics as fx
@@ -40,7 +41,7 @@ class Session:
         self, store: Path, *, sample: str | None, embedder: str | None, unattended: bool, case: Path | None
     ) -> None:
         self.path, self.sample, self.embedder, self.unattended = store, sample, embedder, unattended
-        self._case_folder = case
+        self._case_folder, self._opened_in = case, 0
 
     def __repr__(self) -> str:
         what = f"a scratch copy of the sample {self.sample}" if self.sample else self.path.name
@@ -61,6 +62,7 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """The store, opened for reading."""
+        self._opened_in = get_ident()
         return fx.open_store(self.path)
 
     @cached_property
@@ -76,8 +78,9 @@ class Session:
     @property
     def is_repaired(self) -> bool:
         """True from the moment the case's plan was applied: what is looked at then is no evidence of the damage."""
-        result = self.case.read_json("result.json") if self.case.has("result.json") else {}
-        return bool(result.get("applied")) and not result.get("to")
+        from forensics.verbs_case import was_applied
+
+        return was_applied(self.case)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -91,12 +94,9 @@ class Session:
         Where no call can be tried (no room for a copy, no such release) `collections` is empty and `advice` says why.
         """
         try:
-            found = fx.probe(self.path, versions=versions)
+            return fx.probe(self.path, versions=versions, case=self.case)
         except CannotComplete as error:
             return {"schema": 1, "collections": [], "advice": str(error)}
-        if not self.is_repaired:
-            self.case.write_json("probe.json", found)
-        return found
 
     def plan(self, **choices: Any) -> Plan:
         """A plan for this store with the session's embedder; kept in the case."""
@@ -127,15 +127,14 @@ class Session:
         return ranked[0] if ranked else None
 
     def refresh(self) -> None:
-        """The store is let go of; the next look at it is a new one. To be called in the thread that looked."""
-        if "store" in self.__dict__:
-            self.store.close()
-        self.forget()
+        """What was seen so far is forgotten: the next look at the store is a new one.
 
-    def forget(self) -> None:
-        """What was seen so far is not trusted any more; from any thread."""
-        for name in ("store", "diagnosis"):
-            self.__dict__.pop(name, None)
+        From any thread: JupyterLab answers clicks in another one than cells, and SQLite closes only in its own.
+        """
+        store = self.__dict__.pop("store", None)
+        if store is not None and self._opened_in == get_ident():
+            store.close()
+        self.__dict__.pop("diagnosis", None)
 
 
 def open_session(
