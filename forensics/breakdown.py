@@ -70,7 +70,7 @@ def find_separator(ids: Sequence[str]) -> str | None:
     for separator in SEPARATORS:
         if 10 * text.count(separator) < 9 * len(sample):
             continue
-        heads = [head for head, found, _ in (name.partition(separator) for name in sample) if found and head]
+        heads = [name[: name.index(separator)] for name in sample if name.find(separator) > 0]
         groups = len(set(heads))
         divides = 1 < groups <= min(MOST_GROUPS, max(2, len(sample) // 2))
         if divides and 10 * len(heads) >= 9 * len(sample) and (best is None or groups < best[0]):

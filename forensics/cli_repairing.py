@@ -20,6 +20,7 @@ from forensics.cli_answer import (
 )
 from forensics.cli_arguments import codes
 from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError, UsageError
+from forensics.readers.shelf import shelf
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -111,6 +112,7 @@ def _refused(made: Any) -> tuple[str, ...]:
     )
 
 
+@shelf()
 def repair(options: Namespace) -> Answer:
     """diagnose … report in one go; without --yes it stops at the plan."""
     verbs.needs("jinja2", "The report")

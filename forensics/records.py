@@ -17,6 +17,7 @@ from forensics.readers.database import MetadataRows
 from forensics.readers.embeddings_queue import QueueEffect
 from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import BadIdMap, IdMap
+from forensics.readers.shelf import once_of
 
 if TYPE_CHECKING:
     from forensics.segment import VectorSegment
@@ -76,13 +77,27 @@ def join_records(
 
     `summary` takes the place of the segment's own where that must be read under another header than the stored one.
     """
-    mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
     if (
         summary is None
         and not isinstance(segment, Absent)
         and isinstance(segment.files.summary, Level0Summary)
     ):
         summary = segment.files.summary
+    if pending or summary is None or not isinstance(id_map, IdMap):
+        return _joined(rows, segment, id_map, pending, summary)
+    return once_of(
+        "records", (rows, id_map, summary), lambda: _joined(rows, segment, id_map, pending, summary)
+    )
+
+
+def _joined(
+    rows: MetadataRows,
+    segment: VectorSegment | Absent,
+    id_map: IdMap | BadIdMap | Absent,
+    pending: Mapping[str, QueueEffect],
+    summary: Level0Summary | None,
+) -> Records:
+    mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
     labels = np.fromiter(map(mapping.get, rows.ids, repeat(NONE)), dtype=np.int64, count=len(rows))
     elements = elements_of(labels, summary)
     live = np.zeros(len(rows), dtype=bool)

@@ -14,6 +14,7 @@ from forensics.extents import Extents, digest, open_evidence
 from forensics.handles import DRAFT_PREFIX, Handle, Handles, is_open_here, open_handles
 from forensics.model import Json
 from forensics.outside import in_child
+from forensics.readers.shelf import once
 
 __all__ = [
     "Change", "Entry", "Fingerprint", "Handle", "Handles", "Manifest", "compare", "describe", "fingerprint",
@@ -190,7 +191,7 @@ def hash_file(path: Path) -> tuple[str, Extents]:
     if path.name.startswith(DATABASE) and is_open_here(path):
         sha256, extents = in_child("extents", "digest", str(path))
         return sha256, tuple((start, length) for start, length in extents)
-    return digest(str(path))
+    return once("digest", path, lambda: digest(str(path)))
 
 
 def compare(before: Manifest, after: Manifest) -> tuple[Change, ...]:

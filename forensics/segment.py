@@ -16,6 +16,7 @@ from forensics.errors import NotAStore
 from forensics.readers.hnsw import FileFacts, HnswFiles, is_stub
 from forensics.readers.id_map import BadIdMap, IdMap, read_id_map
 from forensics.readers.layout import ID_MAP_FILE, SEGMENT_FILES
+from forensics.readers.shelf import once
 
 
 class Tree(Protocol):
@@ -69,7 +70,8 @@ class VectorSegment:
 
     @cached_property
     def id_map(self) -> IdMap | BadIdMap:
-        return read_id_map(self.path(ID_MAP_FILE))
+        path = self.path(ID_MAP_FILE)
+        return once("id map", path, lambda: read_id_map(path))
 
     @cached_property
     def state(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.absent import Absent
+from forensics.readers.shelf import shelf
 from forensics.selection import select
 from forensics.store import Store, open_store
 from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, outside_store, release_names
@@ -115,6 +116,7 @@ def diff_ids(store: StoreLike) -> dict[str, IdDiff]:
     return out
 
 
+@shelf()
 def plan(
     store: StoreLike,
     *,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from forensics.absent import Absent
 from forensics.checks.places import examples, id_map_of, in_table
 from forensics.checks.queue_marks import (
@@ -21,7 +23,7 @@ from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import effects
-from forensics.readers.watermarks import purges, reach, records_above
+from forensics.readers.watermarks import purges, reach
 from forensics.records import Records
 from forensics.store import Collection
 
@@ -215,11 +217,12 @@ def purged_unapplied(collection: Collection) -> Iterator[Finding]:
     if not isinstance(records, Records) or is_uninitialised(collection) or not records.missing.any():
         return
     mark = collection.vector_watermark
-    newer = records_above(collection.database, collection.metadata_segment_id or "", mark)
-    if isinstance(newer, Absent):
+    seqs, queued = collection.seq_ids, collection.pending
+    if isinstance(seqs, Absent) or len(seqs) != len(records):
         return
-    queued = collection.pending
-    lost = [name for name in records.ids(records.missing) if name in newer and name not in queued]
+    newer = np.flatnonzero(records.missing & (seqs > mark)).tolist()
+    newest = {records.rows.ids[row]: int(seqs[row]) for row in newer}
+    lost = [name for name in newest if name not in queued]
     if not lost:
         return
     yield finding(
@@ -228,7 +231,7 @@ def purged_unapplied(collection: Collection) -> Iterator[Finding]:
         count=len(lost),
         unit="records",
         expected=f"a queue row for every record changed after {mark}",
-        found={"watermark": mark, "newest": max(newer[name] for name in lost), "examples": examples(lost)},
+        found={"watermark": mark, "newest": max(newest[name] for name in lost), "examples": examples(lost)},
         where=(in_table("embeddings_queue", f"no rows of {len(lost)} ids above {mark}"),),
         means=f"The vectors of {len(lost)} records were deleted from the queue before the index had them.",
         remedy=Remedy(action="add-missing-vectors", safety="lossy", loses=len(lost)),

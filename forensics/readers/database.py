@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -24,10 +24,12 @@ from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Un
 from forensics.handles import is_written_here
 from forensics.outside import in_child
 from forensics.readers.bulk import collector_paused
+from forensics.readers.shelf import once
 
 DATABASE = "chroma.sqlite3"
 SIDE_FILES = ("-journal", "-wal", "-shm")
 MAGIC = b"SQLite format 3\x00"
+Value = TypeVar("Value")
 How = Literal["immutable", "read-only", "copy"]
 
 
@@ -127,9 +129,12 @@ class Database:
             return NotAvailable(f"{path.name} has 0 bytes")
         if held_here:
             return cls._of_child(path, scratch)
-        how: How = "read-only" if in_use else "copy" if has_journal(path) else "immutable"
-        target = _copied(path, scratch) if how == "copy" else path
-        return cls._connect(path, target, how)
+        if not in_use and not has_journal(path):
+            return cls._connect(path, path, "immutable")
+        found = cls._connect(path, path, "read-only") if in_use else None
+        if found is None or (isinstance(found, Absent) and "readonly" in found.reason):  # a hot journal
+            return cls._connect(path, _copied(path, scratch), "copy")
+        return found
 
     @classmethod
     def _of_child(cls, path: Path, scratch: Path) -> Database | Absent:
@@ -177,6 +182,11 @@ class Database:
         finally:
             self.connection.text_factory = str
 
+    def _once(self, kind: Hashable, read: Callable[[], Value]) -> Value:
+        """What was read of this very file before, where nobody can write to it."""
+        sides = (Path(f"{self.opened}{side}") for side in ("-journal", "-wal"))
+        return read() if self.how != "immutable" else once(kind, self.opened, read, *sides)
+
     @cached_property
     def tables(self) -> frozenset[str]:
         """The names of all tables; empty where the schema cannot be read."""
@@ -221,9 +231,8 @@ class Database:
 
     def metadata_of(self, table: str, key: str, owner: str) -> dict[str, Any]:
         """The key/value rows of one collection or segment (`collection_metadata`, `segment_metadata`)."""
-        kinds = [
-            c for c in ("bool_value", "int_value", "float_value", "str_value") if c in self.columns(table)
-        ]
+        columns = self.columns(table)
+        kinds = [c for c in ("bool_value", "int_value", "float_value", "str_value") if c in columns]
         if not kinds:
             return {}
         found = self.rows(f"SELECT key, {', '.join(kinds)} FROM {table} WHERE {key} = ?", (owner,))
@@ -236,7 +245,7 @@ class Database:
         if "embeddings" not in self.tables:
             return NotAvailable("table embeddings does not exist")
         with collector_paused():
-            return self._metadata_rows(segment)
+            return self._once(("rows", segment), lambda: self._metadata_rows(segment))
 
     def _metadata_rows(self, segment: str) -> MetadataRows | Absent:
         found = self.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))

@@ -15,6 +15,7 @@ import numpy as np
 from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Unreadable, present
 from forensics.readers import layout
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
+from forensics.readers.shelf import once
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,9 @@ class HnswFiles:
         """Labels, flags and link counts of every element, copied out of level 0 in one pass."""
         if isinstance(self.level0, Absent):
             return self.level0
-        return Level0Summary.of(self.level0)
+        level0, size = self.level0, self.level0.itemsize
+        path = self.path(layout.LEVEL0_FILE)
+        return once(("summary", len(level0), size), path, lambda: Level0Summary.of(level0))
 
     @cached_property
     def lengths(self) -> np.ndarray | Absent:
@@ -171,7 +174,9 @@ class HnswFiles:
         raw = map_file(self.path(layout.LINKS_FILE))
         if isinstance(raw, Absent):
             return raw
-        return walk_link_lists(raw, self.geometry.cur_element_count, self.geometry.M)
+        count, M = self.geometry.cur_element_count, self.geometry.M
+        path = self.path(layout.LINKS_FILE)
+        return once(("links", count, M), path, lambda: walk_link_lists(raw, count, M))
 
     def vectors(self, elements: np.ndarray) -> np.ndarray:
         """(k, dim) float32 copies of the stored vectors of these internal ids. Raises ValueError without level 0."""

@@ -73,18 +73,6 @@ def newest_record(database: Database, segment: str) -> int:
     return highest
 
 
-def records_above(database: Database, segment: str, watermark: int) -> dict[str, int] | Absent:
-    """id → seq_id of the records of a METADATA segment whose last change is above `watermark`."""
-    sql = (
-        "SELECT embedding_id, seq_id FROM embeddings WHERE segment_id = ?"
-        " AND ((typeof(seq_id) = 'integer' AND seq_id > ?) OR (typeof(seq_id) = 'blob' AND seq_id > ?))"
-    )
-    found = database.rows(sql, (segment, watermark, max(0, watermark).to_bytes(8, "big")))
-    if isinstance(found, Absent):
-        return found
-    return {row[0]: row[1] if isinstance(row[1], int) else int.from_bytes(row[1], "big") for row in found}
-
-
 def purges(database: Database) -> bool | None:
     """Whether the engine deletes applied rows (never before 0.5.6); None if the store does not say."""
     if "embeddings_queue_config" not in database.tables:

@@ -15,6 +15,7 @@ from forensics.copying import copy_target, place, verified_copy
 from forensics.durable import room
 from forensics.errors import CannotComplete, Refused, StoreChanged
 from forensics.model import Action, Json, Plan, Verdict
+from forensics.readers.shelf import shelf
 from forensics.repair import stages, swap
 from forensics.repair.bystanders import exclusive_lock, refuse_users
 from forensics.repair.draft import Draft, DraftContext
@@ -31,6 +32,7 @@ Run = Callable[[Action, DraftContext], Mapping[str, Json] | None]
 Verify = Callable[..., Verdict]
 
 
+@shelf()
 def apply_plan(
     case: Case,
     *,

@@ -196,7 +196,7 @@ def _rows_equal(connection: sqlite3.Connection, quoted: str) -> int:
     """
     columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({quoted})")]
     names = ['"' + name.replace('"', '""') + '"' for name in columns]
-    same = " AND ".join(f"a.{name} IS b.{name} AND typeof(a.{name}) = typeof(b.{name})" for name in names)
+    same = " AND ".join(f"a.{name} IS b.{name}" for name in names)
     sql = f"SELECT count(*) FROM main.{quoted} a JOIN old.{quoted} b ON a.rowid = b.rowid WHERE {same}"
     try:
         return connection.execute(sql).fetchone()[0]

@@ -22,7 +22,7 @@ CHUNK = 1 << 16
 
 @contextmanager
 def file_for_writing(path: Path) -> Generator[np.ndarray]:
-    """The bytes of a draft file as a writable uint8 map; on the disk after the block."""
+    """The bytes of a draft file as a writable uint8 map; on the disk, with a new mtime, after the block."""
     if os.stat(path).st_size == 0:
         yield np.empty(0, dtype=np.uint8)
         return
@@ -30,6 +30,7 @@ def file_for_writing(path: Path) -> Generator[np.ndarray]:
         mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_WRITE)
         yield np.frombuffer(mapped, dtype=np.uint8)
         mapped.flush()
+        os.utime(path)  # tmpfs does not do it for what is written through a map
         os.fsync(handle.fileno())
 
 

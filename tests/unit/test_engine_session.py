@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from forensics import samples
+from forensics.engine import truth as believed
 from forensics.engine.steps import Step, engine_session
 from forensics.engine.truth import expected_of
 from forensics.engine.verify import fresh_records, same_vectors, verify_with_engine
@@ -189,3 +190,41 @@ def test_the_child_script_needs_nothing_of_this_package() -> None:
         assert "import forensics" not in (home / name).read_text()
         assert "from forensics" not in (home / name).read_text()
     assert shutil.which("python3")
+
+
+def test_of_a_large_collection_what_was_brought_back_and_a_sample_is_compared(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(believed, "LARGE", 200)
+    monkeypatch.setattr(believed, "SAMPLE", 40)
+    store = sample("1.5.9/healthy")
+    with open_store(store) as opened:
+        whole, ids = expected_of(opened)["terms"], expected_of(opened)["terms"].ids
+        brought = [ids[250], ids[77]]
+        expected = expected_of(opened, brought={"terms": brought})
+    one = expected["terms"]
+    assert {*range(10), 77, 250} <= set(one.rows.tolist())
+    assert len(one.rows) < 60
+    assert np.array_equal(one.vectors, whole.vectors[one.rows])
+    tests = {test.name: test for test in verify_with_engine(store, expected)}
+    found = tests["engine: terms: embeddings"]
+    assert found.passed
+    assert "all 2 that were brought back" in found.detail
+    assert "an even sample of 40 of the other 298" in found.detail
+    assert "engine: terms: every embedding" not in tests
+
+
+def test_a_vector_that_was_brought_back_wrong_is_seen_in_a_large_collection(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(believed, "LARGE", 200)
+    monkeypatch.setattr(believed, "SAMPLE", 3)
+    store = sample("1.5.9/healthy")
+    with open_store(store) as opened:
+        records = opened.collections[0].records
+        expected = expected_of(opened, brought={"terms": [records.rows.ids[123]]})
+        element = int(records.elements[123])
+    with level0_for_writing(segment_of(store)) as level0:
+        level0["vector"][element, 0] += 0.5
+    failed = [test.name for test in verify_with_engine(store, expected) if not test.passed]
+    assert "engine: terms: embeddings" in failed

@@ -5,7 +5,6 @@ case.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import sqlite3
 from base64 import b64encode
@@ -28,6 +27,7 @@ from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
 from forensics.repair.provenance import PROVENANCE, safe_name
 from forensics.repair.site import Site
+from forensics.seal import hash_file
 from forensics.store import Collection, Store, VectorSegment
 from forensics.writers.id_map import write_id_map
 
@@ -156,11 +156,10 @@ class Work:
 
 def digests(place: Callable[[str], Path]) -> dict[str, str]:
     """SHA-256 of the files of a segment that a search reads; `place` gives the path of each."""
-    out: dict[str, str] = {}
-    for name in (layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE):
-        with open(place(name), "rb") as handle:
-            out[name] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return out
+    return {
+        name: hash_file(place(name))[0]
+        for name in (layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE)
+    }
 
 
 def plain(value: Any) -> Json:

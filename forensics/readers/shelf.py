@@ -1,0 +1,69 @@
+"""What was read of a file, kept for as long as one repair goes on and for as long as the file stays as it is.
+
+A repair opens its store many times: to diagnose, to plan, for each action, to compare. Inside `with shelf():` each
+file is measured once; outside nothing is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+SETTLED_NS = 100_000_000
+"""A file that was changed less than this ago could be changed again within the same tick of its clock."""
+
+Value = TypeVar("Value")
+_SHELF: ContextVar[dict[Hashable, Any] | None] = ContextVar("shelf", default=None)
+
+
+@contextmanager
+def shelf() -> Generator[None]:
+    """What `once` and `once_of` found is kept until the end of the block; the outermost block counts."""
+    token = _SHELF.set({}) if _SHELF.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _SHELF.reset(token)
+
+
+def once(kind: Hashable, path: Path, read: Callable[[], Value], *sides: Path) -> Value:
+    """`read()`, or what it gave for the very same file: device, inode, size, mtime and ctime are equal.
+
+    `sides` are files that belong to it (a journal); they count, too, also by not being there.
+    """
+    kept = _SHELF.get()
+    if kept is None:
+        return read()
+    now = time.time_ns()
+    key = (kind, *(_identity(each) for each in (path, *sides)))
+    if key in kept:
+        return kept[key]
+    found = read()
+    if all(each is None or each[-1] < now - SETTLED_NS for each in key[1:]):
+        kept[key] = found
+    return found
+
+
+def once_of(kind: Hashable, inputs: tuple[object, ...], make: Callable[[], Value]) -> Value:
+    """`make()`, or what it gave for the very same objects, which must not change."""
+    kept = _SHELF.get()
+    if kept is None:
+        return make()
+    key = (kind, *map(id, inputs))
+    if key not in kept:
+        kept[key] = (inputs, make())  # the inputs live as long as their ids count
+    return kept[key][1]
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
