@@ -16,12 +16,15 @@ from forensics.readers.hnsw import HnswFiles, map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import Header
 from forensics.readers.link_walk import walk_link_lists
+from forensics.readers.shelf import once
 from forensics.store import Collection, VectorSegment
 
 
 def prospective_header(collection: Collection, segment: VectorSegment) -> Header | None:
     """None where no whole element is left, or neither header nor SQLite tells the dimension."""
     sound = segment.files.geometry
+    if not isinstance(sound, Absent) and _fits(collection, segment, sound):
+        return sound
     guessed = isinstance(sound, Absent)
     header = _made_from_settings(collection, segment) if isinstance(sound, Absent) else sound
     labels = None if header is None else _labels_on_disk(segment, header)
@@ -39,6 +42,22 @@ def prospective_header(collection: Collection, segment: VectorSegment) -> Header
             else max(count, _mapped_beyond(labels, count, given))
         )
     return replace(header, cur_element_count=count, max_elements=max(header.max_elements, count, 1))
+
+
+def _fits(collection: Collection, segment: VectorSegment, header: Header) -> bool:
+    """True where header, level 0 and id map agree: then nothing behind the counted elements needs to be read."""
+    summary, id_map = segment.files.summary, collection.id_map
+    if (
+        isinstance(summary, Absent)
+        or isinstance(id_map, Absent)
+        or header.max_elements < header.cur_element_count
+    ):
+        return False
+    labels = summary.labels.astype(np.int64)
+    if not len(labels) or len(labels) != header.cur_element_count or _repeats(labels).any():
+        return False
+    lawful = labels.min() >= 1 and labels.max() <= _highest(id_map)
+    return bool(lawful) and bool(np.isin(id_map.labels(), labels).all())
 
 
 def _labels_on_disk(segment: VectorSegment, header: Header) -> np.ndarray | None:
@@ -80,10 +99,11 @@ def _is_whole(labels: np.ndarray, id_map: IdMap | None, linked: int) -> bool:
 
 def _linked(segment: VectorSegment, M: int, room: int) -> int:
     """How many elements link_lists.bin has lists for, where it can be walked to its very end; else 0."""
-    raw = map_file(segment.path(layout.LINKS_FILE))
+    path = segment.path(layout.LINKS_FILE)
+    raw = map_file(path)
     if isinstance(raw, Absent):
         return 0
-    walk = walk_link_lists(raw, room, M)
+    walk = once(("links", room, M), path, lambda: walk_link_lists(raw, room, M))
     return walk.walked if walk.end == raw.size else 0
 
 

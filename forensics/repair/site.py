@@ -133,6 +133,8 @@ class Site:
         segment, header = self.segment, self.header
         if segment is None or header is None:
             return None
+        if header == segment.files.header:
+            return segment.files  # what the checks measured holds
         files = HnswFiles(segment.directory, segment.path)
         files.header = header
         return None if isinstance(files.level0, Absent) else files

@@ -185,3 +185,22 @@ def test_quarantined_records_can_be_read_back(tmp_path: Path) -> None:
     for line in lines:
         unit = np.array(line["vector"]) / np.linalg.norm(line["vector"])
         assert np.allclose(unit, known[line["id"]], atol=1e-6)
+
+
+def test_rebuild_makes_a_new_index_of_the_same_vectors(tmp_path: Path) -> None:
+    store = samples.restore("1.5.9/healthy-three-collections", tmp_path / "store")
+    dry = fx.rebuild(store, "terms", case=tmp_path / "dry", engine="none", dry_run=True)
+    assert not dry["applied"]
+    assert samples.differences("1.5.9/healthy-three-collections", store) == []
+    result = fx.rebuild(store, "terms", case=tmp_path / "case", engine="none", nobody_else=True)
+    assert result["verified"] == "checks"
+    touched = {
+        line.partition(":")[0] for line in samples.differences("1.5.9/healthy-three-collections", store)
+    }
+    with fx.open_store(store) as opened:
+        others = {c.vector_segment_id for c in opened.collections if c.name != "terms"}
+    assert not any(str(path).startswith(tuple(map(str, others))) for path in touched), (
+        "bystanders are as they were"
+    )
+    fx.undo(tmp_path / "case")
+    assert samples.differences("1.5.9/healthy-three-collections", store) == []
