@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
 from types import FrameType
@@ -50,20 +51,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return leaving.code if isinstance(leaving.code, int) else 0
     except BaseException as error:  # noqa: BLE001 - each becomes one sentence and an exit status
         answer = _failure(error)
-    return _say(answer, as_json)
+    return answer if isinstance(answer, int) else _say(answer, as_json)
 
 
-def _answer(given: list[str]) -> Answer:
-    """What the verb gives. Its modules are loaded here: Ctrl-C is one sentence from the start."""
-    from forensics.cli_arguments import build_parser
+def _answer(given: list[str]) -> Answer | int:
+    """What the verb gives; a status where a child has said it. Modules are loaded here: Ctrl-C is one sentence from
+    the start.
+    """
+    from forensics.cli_arguments import build_parser, unheeded
 
     options = build_parser().parse_args(given)
+    from forensics.cli_supervising import needs_supervision, supervised
+
+    if needs_supervision(options):
+        return supervised(given)
     module = import_module(f"forensics.{_HOMES[options.verb]}")
     with _stdout_for_the_answer():
         try:
-            return getattr(module, options.verb)(options)
+            answer = getattr(module, options.verb)(options)
         except SystemExit as error:
             raise RuntimeError(f"something that was called left with status {error.code}") from error
+    return replace(answer, notes=(*answer.notes, *unheeded(options)))
 
 
 def _failure(error: BaseException) -> Answer:

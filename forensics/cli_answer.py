@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forensics.cli_arguments import NARROWING
 from forensics.cli_text import Progress, progress
 from forensics.errors import UsageError
 
@@ -66,11 +67,11 @@ def need_case(options: Namespace) -> str:
 
 def refuse_less(options: Namespace) -> None:
     """Raises UsageError where less was asked for than the plan of the case is: it is carried out as it was shown."""
-    given = {"--collection": options.collection, "--segment": options.segment, "--only": options.only}
-    named = [name for name, value in {**given, "--except": options.skip}.items() if value]
+    named = [name for name in NARROWING if getattr(options, name)]
     if named:
+        written = ["--except" if name == "skip" else f"--{name.replace('_', '-')}" for name in named]
         raise UsageError(
-            f"`forensics {options.verb}` does what its case says, as a whole; narrow it with {' and '.join(named)}"
+            f"`forensics {options.verb}` does what its case says, as a whole; narrow it with {' and '.join(written)}"
             " of `forensics plan STORE --case DIR`."
         )
 

@@ -184,3 +184,20 @@ def _others(verbs: Any) -> None:
 def codes(given: Sequence[str]) -> tuple[str, ...]:
     """The codes in repeated, comma-separated options, in capitals."""
     return tuple(code.strip().upper() for item in given for code in item.split(",") if code.strip())
+
+
+NARROWING = ("collection", "segment", "metadata_segment", "only", "skip")
+HEEDED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("diagnose", "plan", "repair"), NARROWING),
+    **dict.fromkeys(("apply", "undo", "case"), NARROWING),  # these refuse what would make them do less
+    "probe": ("collection", "segment"),
+    "export": ("collection", "segment", "metadata_segment"),
+}
+
+
+def unheeded(options: argparse.Namespace) -> tuple[str, ...]:
+    """A sentence for each option that may be given everywhere, was given, and says nothing to this verb."""
+    given = [name for name in NARROWING if getattr(options, name)]
+    names = [name for name in given if name not in HEEDED.get(options.verb, ())]
+    written = ["--except" if name == "skip" else f"--{name.replace('_', '-')}" for name in names]
+    return tuple(f"{name} says nothing to `forensics {options.verb}` and was not heeded." for name in written)

@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 
 import forensics as fx
-from forensics import samples
+from forensics import cli_supervising, samples
 from forensics.cli import main
 from forensics.seal import compare, seal
+from forensics.testing.store_damage import store_menu
 
 Sample = Callable[[str], Path]
 Say = Callable[..., Any]
@@ -398,8 +399,8 @@ def test_what_may_not_be_read(path: str, mode: int, status: int, says: str, evid
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can become another user")
-def test_a_case_that_may_not_be_written(evidence: Path) -> None:
-    main(["plan", str(evidence), "--dry-run", "--case", "loaded"])
+def test_a_case_that_may_not_be_written(evidence: Path, tmp_path: Path) -> None:
+    main(["plan", str(evidence), "--case", str(tmp_path / "loaded")])
     with readable_by_all(evidence) as folder:
         (folder / "closed").mkdir(mode=0o755)
         for case in ("closed/case", "closed"):
@@ -472,11 +473,11 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def used(sample: Sample) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store that a client in another process holds open."""
     pytest.importorskip("chromadb", reason="the client that holds the store is Chroma's")
-    store = sample("1.5.9/set-aside")
+    store = samples.restore("1.5.9/set-aside", tmp_path_factory.mktemp("used") / "store")
     words = [sys.executable, "-P", "-c", HOLD, str(store)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -518,6 +519,7 @@ def test_a_database_that_is_locked_is_not_called_damaged(
 ) -> None:
     real = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: real(*words, **{**more, "timeout": 0.2}))
+    monkeypatch.setenv("FORENSICS_SUPERVISED", "1")  # else a child reads it, with all its patience
     words = [sys.executable, "-P", "-c", LOCK, str(evidence / "chroma.sqlite3")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -527,6 +529,33 @@ def test_a_database_that_is_locked_is_not_called_damaged(
     assert said.status == 12
     assert {row["code"] for row in said.data["findings"]} == {"CF005", "CF902"}
     assert "is locked" in said.data["error"]
+
+
+READ = "import sys; file = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
+
+
+def test_an_unfinished_transaction_that_somebody_merely_reads(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    store_menu()["journal-left"](store)
+    before = seal(store)
+    words = [sys.executable, "-c", READ, str(store / "chroma.sqlite3")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        found = fx.diagnose(store)
+        child.communicate("")
+    assert (found.store["opened_as"], found.collections[0].records) == ("copy", 300)
+    assert compare(before, seal(store)) == ()
+
+
+def test_a_file_cut_short_under_the_reader_ends_in_a_sentence(
+    used: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGBUS)"
+    monkeypatch.setattr(cli_supervising, "PROGRAM", (sys.executable, "-c", code))
+    said = say("diagnose", used, "--format", "json")
+    assert said.status == 8
+    assert "died of SIGBUS" in said.data["error"]
 
 
 TOUCH = """

@@ -416,3 +416,11 @@ def test_the_verbs_of_python_say_the_same(sample: Sample) -> None:
         fx.diagnose(store, only=["CF999"])
     vector = segments(store)["terms", "VECTOR"]
     assert fx.diagnose(store, segment=vector).collections[0].name == "terms"
+
+
+def test_an_option_that_says_nothing_to_a_verb_is_named(say: Say) -> None:
+    said = say("explain", "CF501", "--collection", "terms", "--except", "CF301")
+    assert said.status == 0
+    assert "--collection says nothing to `forensics explain`" in said.err
+    assert "--except says nothing" in said.err
+    assert say("diagnose", "nowhere", "--collection", "terms").sentence.startswith("nowhere")

@@ -134,7 +134,7 @@ def test_what_was_not_foreseen_is_one_sentence_too(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the shell of Windows closes no descriptors")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_places_for_the_evidence(
     closed: str, sample: Sample, place: dict[str, Any]
 ) -> None:
@@ -150,7 +150,7 @@ def test_closed_streams_are_no_places_for_the_evidence(
     assert left(place) == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_letters_that_the_terminal_lacks_are_escaped(
     encoding: str, sample: Sample, place: dict[str, Any]
 ) -> None:
@@ -164,9 +164,7 @@ def test_letters_that_the_terminal_lacks_are_escaped(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
-@pytest.mark.parametrize(
-    "name", [b"with space", "übung-测试".encode(), b"line\nbreak", b"latin-\xe9", b"esc\x1b[31m"]
-)
+@pytest.mark.parametrize("name", ["übung 测试\n".encode(), b"latin-\xe9", b"esc\x1b[31m"])
 def test_a_store_of_any_name(name: bytes, sample: Sample, say: Say) -> None:
     store = Path(os.fsdecode(os.path.join(os.fsencode(Path.cwd()), name)))
     sample("1.5.9/healthy").rename(store)

@@ -43,7 +43,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("export_files", "exporting", "reconciling", "report"),
     ("verbs", "verbs_case", "verbs_inputs"),
     ("lab",),
-    ("cli", "cli_answer", "cli_arguments", "cli_cases", "cli_looking", "cli_repairing", "cli_text"),
+    (
+        "cli",
+        "cli_answer",
+        "cli_arguments",
+        "cli_cases",
+        "cli_looking",
+        "cli_repairing",
+        "cli_supervising",
+        "cli_text",
+    ),
 )
 # The public face imports lazily from every layer; samples and wings are imported by few (tested below).
 NO_LAYER = ("", "__main__", "samples")
