@@ -11,14 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 
 from forensics.absent import Absent
 from forensics.readers.database import Database
 
 SEPARATORS = ":/#|@.-_ "
 """In the order in which they are tried; of two that divide equally well the earlier wins."""
-SAMPLE = 20_000
+SAMPLE = 5_000
 """Ids looked at to find the separator, spread evenly over all of them."""
 TOP = 10
 MOST_GROUPS = 1_000
@@ -101,16 +100,25 @@ def by_prefix(
     parts = parts or _parts(everything, separator)
     mine = Counter(prefix(name, separator, parts) for name in ids)
     ranked = _top(mine, None, top)
-    groups = (replace(each, of=_with_prefix(everything, each.name, separator, parts)) for each in ranked)
+    of = _with_prefixes(everything, [group.name for group in ranked], separator, parts)
+    groups = (replace(group, of=count) for group, count in zip(ranked, of, strict=True))
     return Breakdown(separator, parts, len(mine), tuple(groups))
 
 
-def _with_prefix(ids: Sequence[str], head: str, separator: str, parts: int) -> int:
-    """How many of these ids have `head` as their prefix; one with fewer parts is its own."""
-    alone = sum(map(head.__eq__, ids))
-    if head.count(separator) < parts - 1:
-        return alone
-    return alone + sum(map(str.startswith, ids, repeat(head + separator)))
+def _with_prefixes(ids: Sequence[str], heads: Sequence[str], separator: str, parts: int) -> list[int]:
+    """How many of these ids have each of `heads` as their prefix; one with fewer parts is its own.
+
+    Counted in one text with every id on a line of its own, which takes a tenth of looking at each.
+    """
+    text = "\n" + "\n\n".join(ids) + "\n"
+    if "" in heads or text.count("\n") != 2 * len(ids):
+        counts = Counter(prefix(name, separator, parts) for name in ids)
+        return [counts[head] for head in heads]
+    whole = (head.count(separator) == parts - 1 for head in heads)
+    return [
+        text.count(f"\n{head}\n") + (text.count(f"\n{head}{separator}") if more else 0)
+        for head, more in zip(heads, whole, strict=True)
+    ]
 
 
 def by_pattern(ids: Sequence[str], everything: Sequence[str], pattern: str, *, top: int = TOP) -> Breakdown:

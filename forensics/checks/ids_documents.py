@@ -75,16 +75,16 @@ def _equal_documents(collection: Collection) -> Iterator[list[int]]:
     found = database.rows(sql, (MOST,))
     if isinstance(found, Absent):
         return
+    indexed = records_of(collection).indexed
     for _, cells in groupby(found, key=lambda cell: cell[0]):
         same = [rowid for _, rowid in cells]
-        here = _places(collection, same) if len(same) > 1 else []
+        here = _places(rows.rowids, indexed, same) if len(same) > 1 else []
         if len(here) > 1:
             yield here
 
 
-def _places(collection: Collection, rowids: list[int]) -> list[int]:
-    """Positions among the records of those rows that are indexed records of this collection."""
-    everyone, indexed = needed(collection.rows).rowids, records_of(collection).indexed
+def _places(everyone: np.ndarray, indexed: np.ndarray, rowids: list[int]) -> list[int]:
+    """Positions in `everyone` (n,) of those rowids that are there and `indexed` (n,)."""
     at = np.minimum(np.searchsorted(everyone, rowids), len(everyone) - 1)
     return at[(everyone[at] == rowids) & indexed[at]].tolist()
 

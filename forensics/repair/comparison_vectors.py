@@ -10,6 +10,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.model import Test
+from forensics.readers.hnsw import HnswFiles
 from forensics.repair.holdings import USER
 from forensics.repair.provenance import Origin
 from forensics.repair.user_source import UserSource
@@ -69,10 +70,18 @@ def _different(old: Collection, new: Collection, left: np.ndarray, right: np.nda
     wrong = int((right < 0).sum())
     left, right = left[right >= 0], right[right >= 0]
     for start in range(0, len(left), CHUNK):
-        a = old.vector.files.vectors(left[start : start + CHUNK]).view(np.uint32)
-        b = new.vector.files.vectors(right[start : start + CHUNK]).view(np.uint32)
+        a = _bits(old.vector.files, left[start : start + CHUNK])
+        b = _bits(new.vector.files, right[start : start + CHUNK])
         wrong += int((a != b).any(axis=1).sum())
     return wrong
+
+
+def _bits(files: HnswFiles, elements: np.ndarray) -> np.ndarray:
+    """(k, dim) uint32 of these elements, without a copy where one follows the other."""
+    level0, first = files.level0, int(elements[0])
+    if isinstance(level0, Absent) or not np.array_equal(elements, np.arange(first, first + len(elements))):
+        return files.vectors(elements).view(np.uint32)
+    return level0["vector"][first : first + len(elements)].view(np.uint32)
 
 
 def restored_vectors(old: Collection, new: Collection, origins: Sequence[Origin]) -> Test:

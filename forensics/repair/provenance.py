@@ -85,13 +85,15 @@ def _all_records(records: Records, known: Mapping[str, Origin]) -> Iterator[tupl
     """id, label, origin, place, ref, exact of every record, column by column: there may be a million."""
     indexed = records.indexed
     kept = np.where(indexed, "kept in the index", np.where(records.pending, "pending in the queue", "lost"))
-    labels, exact = (np.where(indexed, column, "") for column in (records.labels.astype(object), True))
-    origins, places, refs = kept.astype(object), [""] * len(records), [""] * len(records)
-    labels, exact = labels.astype(object), exact.astype(object)
+    origins, exact = kept.tolist(), np.where(indexed, "True", "").tolist()
+    labels = [
+        label if there else "" for label, there in zip(records.labels.tolist(), indexed.tolist(), strict=True)
+    ]
+    places, refs = [""] * len(records), [""] * len(records)
     named = np.fromiter(map(known.__contains__, records.rows.ids), dtype=bool, count=len(records))
     for row in np.flatnonzero(named).tolist():
         line = known[records.rows.ids[row]]
-        labels[row], origins[row], exact[row] = records.labels[row], line.origin, line.exact
+        labels[row], origins[row], exact[row] = int(records.labels[row]), line.origin, str(line.exact)
         places[row], refs[row] = line.place, str(line.ref)
     return zip(records.rows.ids, labels, origins, places, refs, exact, strict=True)
 
