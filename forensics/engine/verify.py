@@ -18,6 +18,10 @@ from forensics.model import Test
 
 PAGE = 2000
 """Records whose embeddings are asked for in one call."""
+FINDABLE = 0.9
+"""Share of new random vectors that must find themselves. A sound hnswlib graph leaves a few that no search reaches, more of
+them far from all others; where writes vanish, or the graph is broken, it is nearly none.
+"""
 MOST_WRITES = 20_000
 SEED = 20240501
 
@@ -223,7 +227,7 @@ def _writes(
         asked,
     )
     found = sum(row == [name] for row, name in zip(query.ids or [], added, strict=False))
-    enough = found >= 0.99 * len(added) or one.space == "ip"
+    enough = found >= FINDABLE * len(added) or one.space == "ip"
     yield _test(
         one, "new records are found", query, enough, f"{found} of {len(added)} find themselves", len(added)
     )
