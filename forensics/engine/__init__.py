@@ -159,7 +159,9 @@ def native_self_search(
             np.save(folder / "elements.npy", np.asarray(elements, dtype=np.int64))
         limit = _limit(timeout, header.cur_element_count)
         answer = run_child(NATIVE, request, timeout=limit, memory=memory, folder=folder)
-        missing, hopeless, near = (np.load(folder / f"{name}.npy") for name in ("missing", "hopeless", "near"))
+        missing, hopeless, near = (
+            np.load(folder / f"{name}.npy") for name in ("missing", "hopeless", "near")
+        )
         return SelfSearch(answer["asked"], missing, hopeless, near)
 
 
