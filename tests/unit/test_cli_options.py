@@ -277,6 +277,17 @@ def test_a_case_that_somebody_works_on_is_left_alone(sample: Sample, say: Say) -
     assert "working on the case" in said.sentence
 
 
+def test_a_probe_is_kept_in_the_case(sample: Sample, say: Say) -> None:
+    """A healthy store, the quickest to ask: its own release answers every call with the truth."""
+    pytest.importorskip("chromadb", reason="the probe asks Chroma")
+    store = sample("1.5.9/healthy")
+    said = say("probe", store, "--case", "case", "--format", "json")
+    assert said.status == 0
+    assert json.loads(Path("case/probe.json").read_text()) == said.data
+    assert {call["verdict"] for one in said.data["collections"] for call in one["calls"]} == {"right"}
+    assert fx.report("case").stat().st_size
+
+
 # --- how far to go ---
 
 
