@@ -1,0 +1,1 @@
+"""From findings to a repaired store: plan, draft, actions, swap, undo."""
