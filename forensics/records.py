@@ -98,7 +98,7 @@ def _joined(
     summary: Level0Summary | None,
 ) -> Records:
     mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
-    labels = np.fromiter(map(mapping.get, rows.ids, repeat(NONE)), dtype=np.int64, count=len(rows))
+    labels = _labels(rows.ids, mapping)
     elements = elements_of(labels, summary)
     live = np.zeros(len(rows), dtype=bool)
     if summary is not None:
@@ -116,6 +116,17 @@ def _joined(
         stray=_stray(mapping, summary),
         deleted=None if summary is None else int(summary.deleted.sum()),
     )
+
+
+def _labels(ids: list[str], mapping: Mapping[str, int]) -> np.ndarray:
+    """(n,) int64 label of each id, -1 where the map has none. Mostly rows and map are in one order: no look-ups then."""
+    labels = np.full(len(ids), NONE, dtype=np.int64)
+    names = list(mapping)
+    same = len(names) if ids[: len(names)] == names else 0
+    labels[:same] = np.fromiter(mapping.values(), dtype=np.int64, count=same)
+    rest = len(ids) - same
+    labels[same:] = np.fromiter(map(mapping.get, ids[same:], repeat(NONE)), dtype=np.int64, count=rest)
+    return labels
 
 
 def elements_of(labels: np.ndarray, summary: Level0Summary | None) -> np.ndarray:

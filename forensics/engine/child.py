@@ -25,6 +25,7 @@ QUIET = {
     "ANONYMIZED_TELEMETRY": "False",
     "CHROMA_OTEL_COLLECTION_ENDPOINT": "",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "OPENBLAS_NUM_THREADS": "1",
 }
 TEXT = 2000
 """Characters of a child's last words that are kept."""
