@@ -10,6 +10,7 @@ done; 8 when something could not be completed; 16 for a wrong argument.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from forensics.case import Case
 from forensics.errors import EXIT_INCOMPLETE, ForensicsError
 from forensics.lab import books
 from forensics.lab.launch import open_case, place, walk_environment
+from forensics.lab.panel_model import REFUSED
 from forensics.lab.session import EMBEDDER
 from forensics.model import Diagnosis, Plan
 from forensics.repair.options import RepairOptions
@@ -78,6 +80,7 @@ def _before(walk: Walk) -> tuple[Diagnosis, Plan]:
     options = RepairOptions(embedder=walk.environment[EMBEDDER] or None)
     plan = fx.plan(walk.store, case=walk.case, diagnosis=found, options=options)
     _section("Plan, and what it will lose", plan_text(plan))
+    gc.collect()  # lets go of the files that were looked at: a repair refuses while another process has them open
     return found, plan
 
 
@@ -105,12 +108,18 @@ def _repair(walk: Walk, found: Diagnosis, plan: Plan) -> int:
         )
         return 0
     if not walk.case.has("result.json"):
-        _section("Repair", "Not made: notebook 05 says why. The store is untouched.")
+        _section("Repair", f"Not made. {_why_not(walk.case)}")
         return EXIT_INCOMPLETE
     result = walk.case.read_json("result.json")
     _section("Repair and verification", result_text(result))
     _section("Findings after", diagnosis_text(fx.diagnose(walk.store)))
     return 0 if result["applied"] and result["verified"] else EXIT_INCOMPLETE
+
+
+def _why_not(case: Case) -> str:
+    """What notebook 05 was told when it tried."""
+    said = [str(event.get("why", "")) for event in case.events() if event["event"] == REFUSED]
+    return said[-1] if said else "Notebook 05 did not come to it; the store is untouched."
 
 
 def _nothing(found: Diagnosis, plan: Plan) -> int:

@@ -49,6 +49,9 @@ ALLOWED: Mapping[str, tuple[State, ...]] = {
     "release": ("verified", "undone"),
 }
 
+REFUSED = "not applied"
+"""The event in the case's log that says why a plan was not carried out."""
+
 
 class NotNow(Refused):
     """The panel is not in a state in which that can be done."""
@@ -179,6 +182,7 @@ class PanelModel:
         self.state = "failed" if stands == "idle" else stands
         text = str(error) if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}"
         self.message = text if stands == "idle" else f"{text} {_GREETINGS.get(stands, '')}"
+        self.session.case.log(REFUSED, why=text)
 
     def _turn(self, options: Mapping[str, bool]) -> dict[str, Any]:
         self.session.refresh()
