@@ -102,4 +102,4 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     column = next((name for name in VECTOR_NAMES if name in table.columns), None)
     if column is None or "id" not in table.columns:
         raise ValueError("it has no columns id and vector")
-    return [str(name) for name in table["id"]], np.stack(table[column].to_numpy()).astype(np.float32)
+    return [str(name) for name in table["id"]], np.array(table[column].tolist(), dtype=np.float32)
