@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from forensics.segment import VectorSegment
 
 NONE = -1
+FEW = 1000
+"""Pending ids up to which a join is known by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +85,10 @@ def join_records(
         and isinstance(segment.files.summary, Level0Summary)
     ):
         summary = segment.files.summary
-    if pending or summary is None or not isinstance(id_map, IdMap):
+    if len(pending) > FEW or summary is None or not isinstance(id_map, IdMap):
         return _joined(rows, segment, id_map, pending, summary)
-    return once_of(
-        "records", (rows, id_map, summary), lambda: _joined(rows, segment, id_map, pending, summary)
-    )
+    kind = ("records", tuple(pending.items()))
+    return once_of(kind, (rows, id_map, summary), lambda: _joined(rows, segment, id_map, pending, summary))
 
 
 def _joined(

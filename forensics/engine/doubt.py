@@ -11,7 +11,7 @@ from forensics.writers.relink import in_degrees
 CHUNK = 1 << 14
 FEW = 3
 """An element that more links lead to is found after the loss of one."""
-SAMPLE = 2000
+SAMPLE = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ file is measured once; outside nothing is kept.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Generator, Hashable
@@ -17,19 +18,30 @@ from typing import Any, TypeVar
 SETTLED_NS = 100_000_000
 """A file that was changed less than this ago could be changed again within the same tick of its clock."""
 
+RARELY = 100_000
+"""New objects after which the collector looks for garbage."""
+
 Value = TypeVar("Value")
 _SHELF: ContextVar[dict[Hashable, Any] | None] = ContextVar("shelf", default=None)
 
 
 @contextmanager
 def shelf() -> Generator[None]:
-    """What `once` and `once_of` found is kept until the end of the block; the outermost block counts."""
-    token = _SHELF.set({}) if _SHELF.get() is None else None
+    """What `once` and `once_of` found is kept until the end of the block; the outermost block counts.
+
+    What is kept is no garbage: the collector, which would walk over it again and again, comes more rarely meanwhile.
+    """
+    if _SHELF.get() is not None:
+        yield
+        return
+    token, often = _SHELF.set({}), gc.get_threshold()
+    if often[0]:  # 0: somebody switched it off
+        gc.set_threshold(max(often[0], RARELY), *often[1:])
     try:
         yield
     finally:
-        if token is not None:
-            _SHELF.reset(token)
+        _SHELF.reset(token)
+        gc.set_threshold(*often)
 
 
 def once(kind: Hashable, path: Path, read: Callable[[], Value], *sides: Path) -> Value:
@@ -55,7 +67,7 @@ def once_of(kind: Hashable, inputs: tuple[object, ...], make: Callable[[], Value
     kept = _SHELF.get()
     if kept is None:
         return make()
-    key = (kind, *map(id, inputs))
+    key = (kind, tuple(map(id, inputs)))
     if key not in kept:
         kept[key] = (inputs, make())  # the inputs live as long as their ids count
     return kept[key][1]
