@@ -118,7 +118,8 @@ def was_applied(case: Case) -> bool:
 
 def keep_diagnosis(case: Case, store: Store, found: Diagnosis) -> None:
     """The case holds the diagnosis, the seal of the store and the full lists; a plan for another state is gone."""
-    sealed = seal(store.path)
+    known = Manifest.from_json(case.read_json(MANIFEST)) if case.has(MANIFEST) else None
+    sealed = seal(store.path, reuse=known)  # a file with the same inode, size and times is not hashed again
     if case.has(PLAN) and not _is_sealed(case, sealed):
         case.path(PLAN).unlink()
     case.write_json(DIAGNOSIS, found.to_json())
