@@ -15,8 +15,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-SETTLED_NS = 100_000_000
-"""A file that was changed less than this ago could be changed again within the same tick of its clock."""
+SETTLED_NS = 40_000_000
+"""A file that was changed less than this ago could be changed again within the same tick of the kernel's clock."""
+COARSE_NS = 3_000_000_000
+"""The same for a file system that keeps whole seconds."""
 
 RARELY = 100_000
 """New objects after which the collector looks for garbage."""
@@ -57,9 +59,13 @@ def once(kind: Hashable, path: Path, read: Callable[[], Value], *sides: Path) ->
     if key in kept:
         return kept[key]
     found = read()
-    if all(each is None or each[-1] < now - SETTLED_NS for each in key[1:]):
+    if all(each is None or _is_settled(each[-1], now) for each in key[1:]):
         kept[key] = found
     return found
+
+
+def _is_settled(changed: int, now: int) -> bool:
+    return changed < now - (COARSE_NS if changed % 1_000_000_000 == 0 else SETTLED_NS)
 
 
 def once_of(kind: Hashable, inputs: tuple[object, ...], make: Callable[[], Value]) -> Value:

@@ -124,8 +124,10 @@ def _blocks(level0: np.ndarray, allowed: np.ndarray) -> Iterator[tuple[np.ndarra
     step = max(1, BLOCK_BYTES // max(1, level0.dtype["vector"].itemsize))
     for start in range(0, len(level0), step):
         members = start + np.flatnonzero(allowed[start : start + step])
+        whole = len(members) == len(level0[start : start + step])
         if members.size:
-            yield members, np.ascontiguousarray(level0["vector"][members])
+            rows = slice(start, start + step) if whole else members
+            yield members, np.ascontiguousarray(level0["vector"][rows])
 
 
 def _targets(
