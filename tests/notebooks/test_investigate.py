@@ -17,7 +17,7 @@ from forensics.seal import compare, seal
 Sample = Callable[[str], Path]
 SHORT = ("05_repair_and_verify", "06_write_the_report")
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]  # .ci/run walks once by itself
 
 
 @pytest.fixture
