@@ -55,6 +55,10 @@ class Refused(CannotComplete):
     """A precondition of a repair does not hold."""
 
 
+class OtherDimension(CannotComplete):
+    """The vectors of an embedder have another length than those of the collection: it is that of another one."""
+
+
 class MissingPackage(CannotComplete):
     """A package that this verb needs is not installed."""
 

@@ -12,6 +12,7 @@ import weakref
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from forensics.absent import Absent
 from forensics.collection import UUID, Collection
@@ -21,6 +22,9 @@ from forensics.readers.database import DATABASE, Database
 from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.seal import Handles, open_handles
 from forensics.segment import PlainTree, Tree, VectorSegment, read_segment
+
+if TYPE_CHECKING:
+    from forensics.witness import Embeds
 
 __all__ = ["UUID", "Collection", "PlainTree", "Store", "Tree", "VectorSegment", "open_store", "read_segment"]
 
@@ -35,6 +39,7 @@ class Store:
         self.path = path
         self.tree: Tree = tree or PlainTree(path)
         self.also: tuple[Path, ...] = ()  # other copies of this store, which may still hold vectors
+        self.embedder: Embeds | None = None  # of the user; what it says of the vectors is in `witness`
         self.scratch = scratch or Path(tempfile.mkdtemp(prefix="forensics-"))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self.scratch, True) if scratch is None else None
 

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_verb", "absent", "attributes", "codes", "durable", "errors", "extents", "handles", "model", "outside"),
     ("readers",),
     ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
-    ("breakdown", "checks", "diff", "explaining", "sources", "strays"),
+    ("breakdown", "checks", "diff", "explaining", "sources", "strays", "witness"),
     ("case", "diagnosis", "summaries"),
     ("repair",),  # planning; what writes has rows of its own below
     (
