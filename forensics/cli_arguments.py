@@ -58,7 +58,9 @@ def _verb(verbs: Any, name: str, text: str, *, store: bool = False) -> Parser:
 
 def _embedding(parser: Parser) -> None:
     parser.add_argument(
-        "--embedder", metavar="MODULE:CALLABLE", help="callable(list[str]) -> (n, dim) float32"
+        "--embedder",
+        metavar="MODULE:CALLABLE",
+        help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32",
     )
     parser.add_argument(
         "--also",
@@ -94,6 +96,18 @@ def _planning(parser: Parser) -> None:
         "--unverified-embedder",
         action="store_true",
         help="re-embed though no vector survives to compare with",
+    )
+    parser.add_argument(
+        "--rebuild",
+        metavar="NAME|*",
+        action="append",
+        default=[],
+        help="build the index of this collection (*: of every one) again, whatever is found",
+    )
+    parser.add_argument(
+        "--search-every-vector",
+        action="store_true",
+        help="search every vector by itself, not only those that the repair could have cost a link",
     )
     parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")

@@ -14,7 +14,6 @@ from forensics.cli_answer import (
     need_case,
     pair,
     refuse_less,
-    see_modules,
     watched,
     why_incomplete,
 )
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 def _repair_options(options: Namespace) -> RepairOptions:
     from forensics.repair.options import RepairOptions
 
-    see_modules(options.embedder)
     return RepairOptions(
         embedder=options.embedder,
         also=tuple(os.path.abspath(path) for path in options.also),
@@ -48,6 +46,8 @@ def _repair_options(options: Namespace) -> RepairOptions:
         only=codes(options.only),
         max_elements=options.max_elements,
         threads=options.threads,
+        rebuild=tuple(options.rebuild),
+        search_every_vector=options.search_every_vector,
     )
 
 

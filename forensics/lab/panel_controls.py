@@ -52,7 +52,9 @@ class Options(w.Accordion):
         self._execution()
         groups = [
             w.VBox([self.embedder, self.unverified, self.also, self.source]),
-            w.VBox([self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside]),
+            w.VBox(
+                [self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside, self.rebuild]
+            ),
             w.VBox(
                 [self.max_elements, self.threads, self.search_all, self.engine, self.to, self.nobody_else]
             ),
@@ -101,6 +103,11 @@ class Options(w.Accordion):
         self.set_aside = check(
             "move records without a vector into the case", "peek works again at once; they can be restored"
         )
+        self.rebuild = text(
+            "build the index again of",
+            "collection, … or *",
+            "whatever is found, of every vector there is; * means every collection",
+        )
 
     def _execution(self) -> None:
         self.max_elements = text("capacity of the index", "as it is", "max_elements of a touched index")
@@ -148,6 +155,7 @@ class Options(w.Accordion):
             "also_fix": listed(self.also_fix.value),
             "ids": self.ids.value,
             "set_aside_unsearchable": self.set_aside.value,
+            "rebuild": listed(self.rebuild.value),
             "max_elements": int(self.max_elements.value) if self.max_elements.value.strip() else None,
             "threads": self.threads.value,
             "search_every_vector": self.search_all.value,

@@ -68,9 +68,15 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
         promised=promised,
         remaining=remaining,
         losses=tuple(loss for site in sites.values() for loss in _losses(site)),
-        options=options.to_json(),
+        options=_located(options).to_json(),
     )
     return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))
+
+
+def _located(options: RepairOptions) -> RepairOptions:
+    """The choices with the file of their embedder: `apply` loads it from there, or not at all."""
+    embedder = Embedder.of(options)
+    return options.having_found(None if embedder is None else embedder.file)
 
 
 def _space_short(plan: Plan, store: Store) -> tuple[str, ...]:
@@ -100,14 +106,18 @@ def _wanted(code: str, options: RepairOptions) -> bool:
 
 
 def make_sites(store: Store, findings: Iterable[Finding], options: RepairOptions) -> dict[str, Site]:
-    """collection name → its site, for every collection in which something was found."""
-    embedder = Embedder.load(options.embedder) if options.embedder else None
+    """collection name → its site, for every collection in which something was found, or that is to be rebuilt.
+
+    Raises UsageError where no collection is called as `options.rebuild` says.
+    """
+    embedder = Embedder.of(options)
     codes: dict[str, set[str]] = defaultdict(set)
     for found in findings:
         if found.collection is not None:
             codes[found.collection].add(found.code)
     named: dict[str, Collection] = {collection.name: collection for collection in store.collections}
-    forced = named if "*" in options.rebuild else set(options.rebuild) & set(named)
+    asked = {store.collection(each).name for each in options.rebuild if each != "*"}
+    forced = named if "*" in options.rebuild else asked
     return {
         name: Site(named[name], options, embedder, frozenset(codes[name]))
         for name in sorted({*codes, *forced})

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
+from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
+from forensics.repair.linkable import RELINK_LIMIT, hopeless_links
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.rules_names import MAP_LOST, name_proposals, vector_proposals
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
 
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
+EXPOSED = frozenset({"CF303", "CF304", "CF306", "CF412"})
+"""After these, elements can have neighbours that are not there any more."""
 MISCOUNTED = frozenset({"CF306", "CF312", "CF410", "CF412", "CF601", "CF602", "CF604", "CF605", "CF609"})
 """What can be found in slots that the header counts although they are no elements."""
 INDEX = (
@@ -23,9 +26,6 @@ INDEX = (
     | frozenset(f"CF4{n:02}" for n in range(6, 13))
     | frozenset(f"CF60{n}" for n in range(1, 10))
 )
-RELINK_LIMIT = 0.5
-"""Above this share of elements without links, building again is cheaper than finding neighbours one by one.
-"""
 
 
 def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
@@ -33,7 +33,7 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     found = codes & INDEX
     if site.segment is None or site.records is None:
         return
-    if {"*", site.collection.name} & set(site.options.rebuild):
+    if {"*", site.collection.name, site.collection.id} & set(site.options.rebuild):
         yield from _rebuild(site, found, "it was asked for", chosen=True)
         return
     if not found and not site.blocking:
@@ -58,7 +58,7 @@ def rebuild_reason(site: Site, codes: frozenset[str]) -> str:
         return "of no vector in level 0 it can be proved whose it is"
     if "CF609" in codes and _unlinked_share(site) > RELINK_LIMIT:
         return "most elements have no links, so building again costs less than linking each"
-    return ""
+    return hopeless_links(site) if codes & (BAD_LINKS | EXPOSED) else ""
 
 
 def _replaceable(site: Site) -> bool:
@@ -78,7 +78,7 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = F
     if holdings is None:
         return
     counts = holdings.counts()
-    held = sum(counts.get(state, 0) for state in (INDEXED, PENDING, FLAGGED, PROVED, SOURCE, EMBED))
+    held = sum(counts.get(state, 0) for state in (INDEXED, PENDING, FLAGGED, PROVED, CLAIMED, SOURCE, EMBED))
     lost = counts.get(LOST, 0)
     if held == 0:
         if "CF205" in codes or not isinstance(site.collection.vector_watermark_row, Absent):
@@ -89,7 +89,7 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = F
         "rebuild-segment",
         name,
         codes,
-        f"Build the index of {name} again from {from_where(site)}",
+        f"Build the index of {name} again from {from_where(site, whole=True)}",
         site.options,
         heals=healed,
         safety="lossy" if lost or is_unverified(site) else "safe",
@@ -208,7 +208,7 @@ def _gone(site: Site, file: str) -> bool:
 def _graph(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """Links that no graph may hold, and elements that no search reaches."""
     name, options = site.collection.name, site.options
-    exposed = codes & {"CF303", "CF304", "CF306", "CF412"}
+    exposed = codes & EXPOSED
     if _gone(site, "header.bin") or _gone(site, "link_lists.bin"):
         exposed |= codes & {"CF302"}
     if codes & BAD_LINKS or exposed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forensics.repair.holdings import EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED
+from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED
 from forensics.repair.site import Site
 
 
@@ -22,8 +22,8 @@ def how_many(site: Site) -> dict[str, int]:
     return {"from_" + kind.replace("-", "_"): count for kind, count in out.items()} | extra
 
 
-def from_where(site: Site) -> str:
-    """ "12 from the queue, 40 embedded again"."""
+def from_where(site: Site, *, whole: bool = False) -> str:
+    """ "12 from the queue, 40 embedded again"; of the whole index also what level 0 and the queue hold."""
     holdings = site.holdings
     if holdings is None:
         return ""
@@ -37,9 +37,10 @@ def from_where(site: Site) -> str:
     counts = {} if holdings.sources is None else holdings.sources.counts()
     parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]
     states = holdings.counts()
-    level0 = sum(states.get(state, 0) for state in (INDEXED, FLAGGED, PROVED))
+    level0 = sum(states.get(state, 0) for state in (INDEXED, FLAGGED, PROVED, CLAIMED))
     parts += [f"{states[EMBED]} embedded again"] if states.get(EMBED) else []
-    return ", ".join(parts) or f"{level0} in level 0 and {states.get(PENDING, 0)} in the queue"
+    held = f"{level0} in level 0 and {states.get(PENDING, 0)} in the queue"
+    return ", ".join([held, *parts] if (whole and level0) or not parts else parts)
 
 
 def is_unverified(site: Site) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from forensics.readers.id_map import IdMap
 from forensics.readers.link_walk import LinkWalk
 from forensics.repair.actions.norms import fill_norms
 from forensics.repair.actions.work import Work, with_ids
+from forensics.repair.linkable import worth_linking
 from forensics.repair.site import Site
 from forensics.store import VectorSegment
 from forensics.writers import segment_files
@@ -26,8 +26,6 @@ from forensics.writers.link_surgery import drop_bad_neighbours as drop_bad
 from forensics.writers.relink import relink
 
 Report = dict[str, Json]
-FEW = 1000
-"""Elements that are linked again whatever links they kept."""
 
 
 def framed(site: Site) -> tuple[VectorSegment, HnswFiles, layout.Header, Level0Summary]:
@@ -219,20 +217,10 @@ def drop_bad_neighbours(work: Work) -> Report:
         segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE, layout.LENGTH_FILE
     )
     changed = drop_bad(directory)
-    poor = _worth_linking(directory, changed, framed(site)[2].M)
+    poor = worth_linking(changed, level0_summary(directory).counts, framed(site)[2].M)
     linked = relink(directory, poor, site.collection.settings.space) if poor.size else poor
     segment_files.settle_entry(directory)
     return {"cleaned": len(changed), "relinked": len(linked)}
-
-
-def _worth_linking(directory: Path, changed: np.ndarray, M: int) -> np.ndarray:
-    """Those of `changed` that get new links: all where they are few, else those left with less than half of M.
-
-    To find neighbours costs a look at every vector; a list that lost one of many links needs none.
-    """
-    if len(changed) <= FEW:
-        return changed
-    return changed[level0_summary(directory).counts[changed] < M // 2]
 
 
 FRAME: dict[str, Callable[[Work], Report]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -131,6 +132,27 @@ def _with_vectors(
             "element": element,
             "vector": vector,
         }
+
+
+def keep_left_out(work: Work, site: Site) -> None:
+    """The case holds the vectors that a new index will not: those of ids without a record, and those that no record
+    claims.
+    """
+    if site.summary is None or site.records is None:
+        return
+    ghosts = [name for name in site.records.ghosts if name in site.mapping]
+    elements = element_of(site.summary.labels, [site.mapping[name] for name in ghosts])
+    taken = np.empty(0, np.int64) if site.proof is None else site.proof.element
+    lone = np.concatenate(
+        [np.setdiff1d(site.nameless, taken), np.setdiff1d(site.duplicates, claimed_elements(site))]
+    )
+    labels = [str(label) for label in site.summary.labels[lone].tolist()]
+    if ghosts or labels:
+        left = [
+            _with_vectors(site, ghosts, elements, "ghost"),
+            _with_vectors(site, labels, lone, "element without an id"),
+        ]
+        work.keep_records("quarantined", chain(*left))
 
 
 def retire_elements(work: Work) -> Report:

@@ -16,7 +16,7 @@ from forensics.readers import layout
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.frame import Report, framed, next_label
 from forensics.repair.actions.marks import set_watermark
-from forensics.repair.actions.names import element_of
+from forensics.repair.actions.names import element_of, keep_left_out
 from forensics.repair.actions.replacing import relink_elements, replace_vectors, retire_spoiled
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, USER
@@ -208,6 +208,7 @@ def rebuild_segment(work: Work) -> Report:
     positions = np.flatnonzero(site.holdings.mask(*REBUILT))
     batch = gather(site, positions)
     labels = np.arange(1, len(positions) + 1, dtype=np.int64)
+    keep_left_out(work, site)
     directory = work.draft.new(segment.relative)
     if directory.exists():
         shutil.rmtree(directory)
