@@ -36,7 +36,7 @@ class Scope:
 
     def wants(self, check: Check) -> bool:
         if self.only:
-            return check.code in self.only
+            return check.code in self.only and (check.run != "embedder" or self.embedder)
         return check.code not in self.skip and (
             check.run == "default"
             or (check.run == "deep" and self.deep)

@@ -4,7 +4,7 @@ others are. It judges nothing; that is what checks and planner do with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -118,6 +118,7 @@ _HEARD: WeakKeyDictionary[Collection, dict[bool, Testimony | Absent]] = WeakKeyD
 def testimony_of(collection: Collection, *, everything: bool) -> Testimony | Absent:
     """What the store's embedder says of the collection as it stands; asked once. Absent with the reason."""
     heard = _HEARD.setdefault(collection, {})
+    everything = everything or True in heard
     if everything not in heard:
         heard[everything] = _heard(collection, everything)
     return heard[everything]
@@ -135,7 +136,8 @@ def _heard(collection: Collection, everything: bool) -> Testimony | Absent:
     if isinstance(segment.files.level0, Absent):
         return NotApplicable(f"there is no vector to compare: {segment.files.level0.reason}")
     try:
-        return testify(collection, records, segment.files, embed, everything=everything)
+        waiting = collection.pending
+        return testify(collection, records, segment.files, embed, everything=everything, pending=waiting)
     except OtherDimension as error:
         return NotApplicable(str(error))
     except CannotComplete as error:
@@ -143,14 +145,20 @@ def _heard(collection: Collection, everything: bool) -> Testimony | Absent:
 
 
 def testify(
-    collection: Collection, records: Records, files: HnswFiles, embed: Embeds, *, everything: bool
+    collection: Collection,
+    records: Records,
+    files: HnswFiles,
+    embed: Embeds,
+    *,
+    everything: bool,
+    pending: Container[str] = (),
 ) -> Testimony:
     """Compares stored vectors with what `embed` makes of their records' documents: of everything, or of a
     sample, and of everything after all where one of it is not reproduced. Raises as the embedder does.
 
-    Left out are records without a document, and those that a pending queue row is about.
+    Left out are records without a document, and those in `pending`: ids that a queue row is still about.
     """
-    rows = _comparable(collection, records)
+    rows = _comparable(collection, records, pending)
     witness = _Witness(collection, records, files, embed)
     if not everything and len(rows) > LOOK:
         chosen = rows[seeded_sample(len(rows), LOOK)]
@@ -160,10 +168,9 @@ def testify(
     return witness.testimony(rows, *witness.compare(rows), len(rows))
 
 
-def _comparable(collection: Collection, records: Records) -> np.ndarray:
+def _comparable(collection: Collection, records: Records, pending: Container[str]) -> np.ndarray:
     """(c,) positions of indexed records with a document that no pending queue row is about."""
     rows = np.flatnonzero(records.indexed)
-    pending = collection.pending
     if pending:
         named = (records.rows.ids[row] in pending for row in rows.tolist())
         rows = rows[~np.fromiter(named, dtype=bool, count=len(rows))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-LEVELS = ("store", "database", "queue", "segment", "idmap", "ids", "graph", "records", "config")
+LEVELS = ("store", "database", "queue", "segment", "idmap", "ids", "graph", "records", "config", "embedder")
 
 
 def load_checks() -> None:

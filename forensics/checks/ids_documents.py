@@ -1,19 +1,24 @@
-"""Vectors under the wrong id: records with one and the same document must have one and the same vector."""
+"""Vectors under the wrong id: those that an embedder makes of another record's document; and without one, those of
+records with one and the same document, which must have one and the same vector.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.doubt import accused, first_doubtful_label, heard
 from forensics.checks.places import examples, in_segment, needed, records_of, segment_of
 from forensics.checks.registry import check, finding
 from forensics.checks.survivors import remedy_for
-from forensics.model import Finding
+from forensics.model import Finding, Remedy
 from forensics.readers.layout import LEVEL0_FILE
 from forensics.store import Collection
+from forensics.witness import QUORUM, Testimony
 
 MOST = 20_000
 """Documents that are read, in the order of their text, so that equal ones stand side by side."""
@@ -23,41 +28,99 @@ RARE = 0.1
 """Where more than this share of the groups disagrees, vectors do not depend on documents alone."""
 ALIKE = 0.99
 """Two vectors with a cosine above this are one vector, computed in different batches."""
+_MEANS = "The vector under such an id {} of another record: searches return it for the wrong text."
 _TEXT_INDEX = "embedding_metadata_string_value"
 
 
 @check("CF505", needs=("records", "summary", "geometry"))
 def vector_of_another_record(collection: Collection) -> Iterator[Finding]:
-    """Of records with equal documents one has another vector than the rest, in a store where that is rare."""
-    groups = list(_equal_documents(collection))
-    odd = [_outliers(collection, rows) for rows in groups]
-    disagreeing = [found for found in odd if found]
-    agreeing = len(groups) - len(disagreeing)
-    if not disagreeing or agreeing < ENOUGH or len(disagreeing) > RARE * len(groups):
+    """The vector under an id is the one of another record's document, by the embedder's word; without one: of
+    records with equal documents one has another vector than the rest, in a store where that is rare.
+    """
+    records, twins = records_of(collection), _odd_twins(collection)
+    testimony = heard(collection, everything=bool(twins.rows))
+    if isinstance(testimony, Absent):
+        if twins.rows:
+            yield _by_twins(collection, twins)
         return
+    foreign = accused(testimony, records, first_doubtful_label(collection)).foreign
+    if foreign.any():
+        yield _by_embedder(collection, testimony, foreign)
+
+
+def _by_embedder(collection: Collection, testimony: Testimony, foreign: np.ndarray) -> Finding:
+    """The finding on those of the k compared that are `foreign` (k,)."""
     records = records_of(collection)
-    rows = sorted(row for found in disagreeing for row in found)
-    ids = [records.rows.ids[row] for row in rows]
-    elements = records.elements[rows]
-    yield finding(
+    rows, owner, cosine = testimony.rows[foreign], testimony.owner[foreign], testimony.cosine[foreign]
+    ids, elements = [records.rows.ids[row] for row in rows.tolist()], records.elements[rows]
+    owners = [records.rows.ids[row] if row >= 0 else "" for row in owner.tolist()]
+    sure = testimony.share >= QUORUM
+    return finding(
+        "CF505",
+        collection,
+        count=len(ids),
+        unit="records",
+        expected="the embedder makes of each document the vector that is stored for it",
+        found={
+            "compared": len(testimony.rows),
+            "of": testimony.of,
+            "reproduced": int(testimony.reproduced.sum()),
+            "of_another_document": int((owner >= 0).sum()),
+            "of_no_document": int((owner < 0).sum()),
+            "ids": examples(ids),
+            "owners": examples(owners),
+            "elements": examples(elements),
+            "cosine": [round(value, 6) for value in examples(cosine)],
+        },
+        where=(in_segment(collection, LEVEL0_FILE, rows=f"elements {examples(elements)}"),),
+        means=_MEANS.format("is that"),
+        remedy=Remedy(action="unmap-foreign-vectors", safety="safe" if sure else "manual"),
+        lists={"ids": ids, "owners": owners, "elements": elements, "cosine": cosine},
+    )
+
+
+def _by_twins(collection: Collection, twins: Twins) -> Finding:
+    """The finding on the records that have another vector than others with their document."""
+    records = records_of(collection)
+    ids, elements = [records.rows.ids[row] for row in twins.rows], records.elements[twins.rows]
+    return finding(
         "CF505",
         collection,
         count=len(ids),
         unit="records",
         expected="records with equal documents have equal vectors, as in the other groups",
         found={
-            "groups": len(groups),
-            "groups_that_agree": agreeing,
+            "groups": twins.groups,
+            "groups_that_agree": twins.agreeing,
             "ids": examples(ids),
             "elements": examples(elements),
         },
         where=(in_segment(collection, LEVEL0_FILE, rows=f"elements {examples(elements)}"),),
-        means="The vector under such an id is likely that of another record: searches return it for the "
-        "wrong text.",
+        means=_MEANS.format("is likely that"),
         remedy=remedy_for(collection, ids, action="replace-vectors"),
         confidence="likely",
         lists={"ids": ids, "elements": elements},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """How many groups of equal documents there are and agree; rows: positions of the records that do not."""
+
+    groups: int
+    agreeing: int
+    rows: list[int]
+
+
+def _odd_twins(collection: Collection) -> Twins:
+    """None of them where too few groups agree, or too many do not."""
+    groups = list(_equal_documents(collection))
+    odd = [_outliers(collection, rows) for rows in groups]
+    disagreeing = [found for found in odd if found]
+    agreeing = len(groups) - len(disagreeing)
+    if agreeing < ENOUGH or len(disagreeing) > RARE * len(groups):
+        return Twins(len(groups), agreeing, [])
+    return Twins(len(groups), agreeing, sorted(row for found in disagreeing for row in found))
 
 
 def _equal_documents(collection: Collection) -> Iterator[list[int]]:

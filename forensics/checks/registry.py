@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forensics.absent import Absent, NotApplicable
+from forensics.checks.doubt import heard
 from forensics.codes import lookup
 from forensics.model import Cause, Confidence, Finding, Place, Remedy, Severity
 from forensics.readers.layout import LEVEL0_FILE
@@ -163,6 +164,7 @@ NEEDS: dict[str, Callable[[Any], Any]] = {
     "rows": lambda collection: collection.rows,
     "records": _records,
     "id_sets": _id_sets,
+    "testimony": heard,  # what the user's embedder says of the stored vectors
     "pending_rows": lambda collection: collection.pending_rows,
     "queue": lambda collection: collection.queue.extent(),
 }
