@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,12 +48,6 @@ def labelled(label: str, path: object) -> str:
 def would(what: str) -> Answer:
     """The answer to --dry-run where there is no plan to stop at."""
     return Answer({"schema": 1, "dry_run": True, "would": what}, f"{what} Nothing was done (--dry-run).")
-
-
-def see_modules(embedder: str | None) -> None:
-    """An embedder may be a module of the working directory, whose name the installed program does not look for."""
-    if embedder is not None and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def need_case(options: Namespace) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics import verbs
-from forensics.cli_answer import Answer, labelled, pair, see_modules, watched, why_incomplete, would
+from forensics.cli_answer import Answer, labelled, pair, watched, why_incomplete, would
 from forensics.cli_arguments import codes
 from forensics.codes import catalogue
 from forensics.errors import EXIT_INCOMPLETE
@@ -21,7 +21,6 @@ def diagnose(options: Namespace) -> Answer:
     """Bits 4 and 8 as the diagnosis says; writes nothing but the case that was asked for."""
     from forensics.report.text import diagnosis_text
 
-    see_modules(options.embedder)
     kept = None if options.dry_run or not options.case else options.case
     with watched(options) as bar:
         found = verbs.diagnose(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -68,6 +68,8 @@ def diagnose(
         chosen = select(opened, collection, segment, metadata_segment)
         wanted = scope(only, skip, collection=chosen, deep=deep, embedder=embedder is not None)
         opened.also = (*opened.also, *(Path(fspath(path)).resolve() for path in also))
+        if embedder is not None:
+            opened.embedder = _witness(embedder)
         if case is None:
             return _look(opened, wanted, progress)
         from forensics.verbs_case import filling, keep_diagnosis
@@ -142,16 +144,23 @@ def plan(
         wanted = collection_of(opened, collection, segment)
         if case is None:
             return make_plan(
-                opened, diagnosis or diagnose(opened, collection=wanted, progress=progress), chosen
+                opened, diagnosis or _diagnosed(opened, wanted, chosen, progress), chosen
             )
         from forensics.verbs_case import filling, keep_diagnosis, keep_plan
 
         with filling(case, opened.path) as folder:
-            found = diagnosis or diagnose(opened, collection=wanted, progress=progress)
+            found = diagnosis or _diagnosed(opened, wanted, chosen, progress)
             made = make_plan(opened, found, chosen)
             keep_diagnosis(folder, opened, found)
             keep_plan(folder, made)
     return made
+
+
+def _diagnosed(
+    store: Store, collection: str | None, chosen: RepairOptions, progress: Progress | None
+) -> Diagnosis:
+    """The diagnosis that a plan is made from; with an embedder, by its word too."""
+    return diagnose(store, collection=collection, embedder=chosen.embedder, progress=progress)
 
 
 def apply(
@@ -176,6 +185,8 @@ def apply(
     if not yes and not (resume and can_finish(opened)):
         return stopped_at_plan(opened)
     target = None if to is None else Path(fspath(to))
+    if not resume and opened.has("plan.json"):
+        _embedder(opened.read_json("plan.json")["options"])  # gone or changed: said before anything is made
     with halfway_told(opened):
         return apply_plan(
             opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
@@ -296,16 +307,17 @@ def export(
             also=[Path(path) for path in options.get("also", ())],
             collection=chosen,
             findings=known_findings(opened),
-            embedder=_embedder(options.get("embedder")),
+            embedder=_embedder(options),
         )
     opened.log("exported", file=str(target), records=answer["records"])
     return answer
 
 
-def _embedder(name: str | None) -> Any:
+def _embedder(options: Mapping[str, Any]) -> Any:
     from forensics.repair.embedding import Embedder
+    from forensics.repair.options import RepairOptions
 
-    return None if name is None else Embedder.load(name)
+    return Embedder.of(RepairOptions.from_json(options))
 
 
 def explain(text: str) -> str:

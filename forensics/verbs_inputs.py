@@ -27,9 +27,7 @@ def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> No
             raise UsageError(f"The other copy {fspath(path)} is no folder that can be read.")
     if embedder is not None:
         from forensics.repair.embedding import Embedder
-        from forensics.repair.options import RepairOptions
 
-        RepairOptions(embedder=embedder)
         Embedder.load(embedder)
 
 

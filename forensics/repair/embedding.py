@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from forensics.errors import CannotComplete, UsageError
+from forensics.errors import CannotComplete
+from forensics.repair.embedder_file import EmbedderFile, load
+from forensics.repair.options import RepairOptions
 from forensics.sources import documents
 from forensics.store import Collection
 
@@ -25,24 +26,26 @@ class OtherDimension(CannotComplete):
 
 
 class Embedder:
-    """`callable(list[str]) -> (n, dim) float32`, with its answers checked; `name` is module:callable."""
+    """`callable(list[str]) -> (n, dim) float32`, with its answers checked; `name` is module:callable.
 
-    def __init__(self, name: str, function: Callable[[list[str]], Any]) -> None:
-        self.name, self.function = name, function
+    `file`: where its module is; None where it has no file.
+    """
+
+    def __init__(
+        self, name: str, function: Callable[[list[str]], Any], file: EmbedderFile | None = None
+    ) -> None:
+        self.name, self.function, self.file = name, function, file
         self._known: dict[str, np.ndarray] = {}
 
     @classmethod
-    def load(cls, name: str) -> Embedder:
-        """The callable of that name. Raises UsageError where there is none."""
-        module, _, attribute = name.partition(":")
-        try:
-            function = getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
-            why = f"{type(error).__name__}: {error}"
-            raise UsageError(f"The embedder {name!r} cannot be loaded: {why}.") from error
-        if not callable(function):
-            raise UsageError(f"The embedder {name!r} is not callable.")
-        return cls(name, function)
+    def load(cls, name: str, known: EmbedderFile | None = None) -> Embedder:
+        """The callable of that name, from the file that a plan wrote down. Raises UsageError where there is none."""
+        return cls(name, *load(name, known))
+
+    @classmethod
+    def of(cls, options: RepairOptions) -> Embedder | None:
+        """The one that these choices name; None where they name none. Raises UsageError as `load` does."""
+        return None if options.embedder is None else cls.load(options.embedder, options.embedder_found)
 
     def __call__(self, texts: Sequence[str], dim: int) -> np.ndarray:
         """(n, dim) float32, one finite row per text. Raises OtherDimension where the rows have another length, and

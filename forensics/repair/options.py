@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from os import PathLike, fspath
 from typing import Any, Literal, get_args
 
 from forensics.codes import lookup
 from forensics.errors import UsageError
+from forensics.repair.embedder_file import EmbedderFile, split_name
 
 Ids = Literal["trim", "delete", "keep"]
 HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
@@ -19,16 +20,18 @@ HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
 class RepairOptions:
     """The choices; the defaults keep every byte and invent nothing.
 
-    embedder: "module:callable" over documents. unverified_embedder: use it even where no vector survives that
-    it could reproduce. also: other copies of the store to take vectors from. source: the user's own files.
-    accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what
-    becomes of malformed ids. set_aside_unsearchable: records without a vector go to the case. rebuild:
-    collections ("*": all) whose index is built again whatever was found. max_elements: the capacity of a
-    touched index (never below its records). threads: 1 gives the same files every time. engine: the release
-    that verifies.
+    embedder: "module:callable" or "path/to/file.py:callable" over documents; embedder_file and embedder_sha256:
+    where a plan found its module. unverified_embedder: use it even where no vector survives that it could
+    reproduce. also: other copies of the store to take vectors from. source: the user's own files. accept_loss,
+    also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed
+    ids. set_aside_unsearchable: records without a vector go to the case. rebuild: collections ("*": all) whose
+    index is built again whatever was found. max_elements: the capacity of a touched index (never below its
+    records). threads: 1 gives the same files every time. engine: the release that verifies.
     """
 
     embedder: str | None = None
+    embedder_file: str | None = None
+    embedder_sha256: str | None = None
     unverified_embedder: bool = False
     also: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
@@ -60,11 +63,24 @@ class RepairOptions:
             raise UsageError(f"ids can be {_listed(get_args(Ids))}, not {self.ids!r}.")
         if self.threads < 1 or (self.max_elements is not None and self.max_elements < 1):
             raise UsageError("threads and max_elements must be at least 1.")
-        if self.embedder is not None and self.embedder.count(":") != 1:
-            raise UsageError(f"An embedder is named as module:callable, not {self.embedder!r}.")
+        if self.embedder is not None:
+            split_name(self.embedder)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def embedder_found(self) -> EmbedderFile | None:
+        """Where a plan found the module of its embedder; None where none is written down."""
+        if self.embedder_file is None or self.embedder_sha256 is None:
+            return None
+        return EmbedderFile(self.embedder_file, self.embedder_sha256)
+
+    def having_found(self, file: EmbedderFile | None) -> RepairOptions:
+        """The same choices, with the file of the embedder written down."""
+        if file is None:
+            return replace(self, embedder_file=None, embedder_sha256=None)
+        return replace(self, embedder_file=file.path, embedder_sha256=file.sha256)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `from_json` gives the same record back."""

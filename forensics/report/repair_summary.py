@@ -45,6 +45,16 @@ def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
             return "not done"
 
 
+def embedder_sentence(options: Mapping[str, Json]) -> str:
+    """Which embedder the plan names, and from which file it is loaded; empty without one."""
+    name, file = options.get("embedder"), options.get("embedder_file")
+    if not name:
+        return ""
+    digest = str(options.get("embedder_sha256") or "")[:12]
+    place = f", from {visible(str(file))} (SHA-256 {digest}…) and from nowhere else" if file else ""
+    return f"Documents are embedded by {visible(str(name))}{place}."
+
+
 _SHARES = {
     "reattached": "re-attached",
     "reembedded": "re-embedded",

@@ -13,6 +13,7 @@ from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
     effect_sentence,
+    embedder_sentence,
     loss_sentence,
     lost_sentence,
     outcome_of,
@@ -172,6 +173,7 @@ def plan_text(plan: Json) -> str:
         f"{plan_sentence(data)} Nothing has been changed.",
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"]),
+        _wrapped(embedder_sentence(data["options"]), ""),
         _losses_text(data["losses"]),
         _codes_text(data),
     ]

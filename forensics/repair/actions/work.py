@@ -31,7 +31,7 @@ from forensics.seal import hash_file
 from forensics.store import Collection, Store, VectorSegment
 from forensics.writers.id_map import write_id_map
 
-load_embedder = lru_cache(maxsize=4)(Embedder.load)
+load_embedder = lru_cache(maxsize=4)(Embedder.of)
 
 
 class OwnStore(Store):
@@ -75,8 +75,7 @@ class Work:
 
     def site(self) -> Site:
         """That collection under repair, with the embedder that the plan named."""
-        name = self.options.embedder
-        embedder = load_embedder(name) if name else None
+        embedder = load_embedder(self.options)
         return Site(self.collection(), self.options, embedder, frozenset(self.context.plan.findings))
 
     # --- files ----------------------------------------------------------------------------------------------
