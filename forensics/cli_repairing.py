@@ -76,7 +76,7 @@ def _planned(options: Namespace, *, refuse_use: bool = False) -> _Planned:
         if refuse_use:
             _refuse_use(store)
         with filling(options.case, store.path) as case:
-            found = verbs.diagnose(store, collection=wanted, progress=bar)
+            found = verbs.diagnose(store, collection=wanted, embedder=chosen.embedder, progress=bar)
             made = verbs.plan(store, case=case, diagnosis=found, options=chosen, collection=wanted)
     return _Planned(case, found, made)
 

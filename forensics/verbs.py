@@ -69,7 +69,9 @@ def diagnose(
         wanted = scope(only, skip, collection=chosen, deep=deep, embedder=embedder is not None)
         opened.also = (*opened.also, *(Path(fspath(path)).resolve() for path in also))
         if embedder is not None:
-            opened.embedder = _witness(embedder)
+            from forensics.repair.embedding import Embedder
+
+            opened.embedder = Embedder.load(embedder)
         if case is None:
             return _look(opened, wanted, progress)
         from forensics.verbs_case import filling, keep_diagnosis
@@ -143,9 +145,7 @@ def plan(
     with _opened(store) as opened:
         wanted = collection_of(opened, collection, segment)
         if case is None:
-            return make_plan(
-                opened, diagnosis or _diagnosed(opened, wanted, chosen, progress), chosen
-            )
+            return make_plan(opened, diagnosis or _diagnosed(opened, wanted, chosen, progress), chosen)
         from forensics.verbs_case import filling, keep_diagnosis, keep_plan
 
         with filling(case, opened.path) as folder:

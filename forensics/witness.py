@@ -25,6 +25,8 @@ QUORUM = 0.8
 AT_HOME = 0.1
 """Below this share an embedder is that of another store: it says nothing about the rest."""
 NORMS_AGREE = 0.01
+SAMPLE = 64
+"""Surviving vectors on which an embedder is tried before its own are stored."""
 LOOK = 512
 """Records that are compared where nothing makes their labels doubtful; all, as soon as one is not reproduced."""
 ALL = 200_000
@@ -106,7 +108,7 @@ def norms_agree(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.abs(a - b) <= NORMS_AGREE * np.maximum(np.maximum(a, b), 1e-30)
 
 
-def seeded_sample(count: int, size: int) -> np.ndarray:
+def seeded_sample(count: int, size: int = SAMPLE) -> np.ndarray:
     """(min(size, count),) sorted positions, the same on every run."""
     return np.sort(np.random.default_rng(SEED).choice(count, size=min(size, count), replace=False))
 
@@ -151,7 +153,7 @@ def testify(
     embed: Embeds,
     *,
     everything: bool,
-    pending: Container[str] = (),
+    pending: Container[str],
 ) -> Testimony:
     """Compares stored vectors with what `embed` makes of their records' documents: of everything, or of a
     sample, and of everything after all where one of it is not reproduced. Raises as the embedder does.
@@ -171,9 +173,8 @@ def testify(
 def _comparable(collection: Collection, records: Records, pending: Container[str]) -> np.ndarray:
     """(c,) positions of indexed records with a document that no pending queue row is about."""
     rows = np.flatnonzero(records.indexed)
-    if pending:
-        named = (records.rows.ids[row] in pending for row in rows.tolist())
-        rows = rows[~np.fromiter(named, dtype=bool, count=len(rows))]
+    named = (records.rows.ids[row] in pending for row in rows.tolist())
+    rows = rows[~np.fromiter(named, dtype=bool, count=len(rows))]
     return _with_text(collection, records, rows)
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.records import Records
-from forensics.repair.embedding import Trial, seeded_sample, try_embedder
+from forensics.repair.embedding import Trial, try_embedder
 from forensics.repair.id_map_proof import Proof
 from forensics.repair.proof_order import CONFIRMATIONS
 from forensics.repair.user_source import compare
 from forensics.sources import NOWHERE, STRAY, Sources, documents, fetch, find_sources
+from forensics.witness import seeded_sample
 
 if TYPE_CHECKING:
     from forensics.repair.site import Site
@@ -119,7 +120,8 @@ def believed(site: Site, records: Records, sources: Sources) -> Sources:
         chosen = stray[seeded_sample(len(stray))]
         ids = [sources.ids[i] for i in chosen.tolist()]
         raw = fetch(site.collection, sources, chosen).raw
-        confirmed = try_embedder(site.collection, site.embedder, ids, raw).passed is not False
+        tried = try_embedder(site.collection, site.embedder, ids, raw)
+        confirmed = tried.passed is None or tried.flawless
     if not confirmed:
         sources.kind[stray], sources.origin[stray] = NOWHERE, ""
     return sources

@@ -24,13 +24,14 @@ from forensics.errors import CannotComplete
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.id_map import IdMap
 from forensics.records import elements_of
-from forensics.repair.embedding import Embedder, norms_agree
+from forensics.repair.embedding import Embedder
 from forensics.repair.pairing import Pairing
 from forensics.repair.proof_order import SURE, by_order
 from forensics.repair.vector_index import VectorIndex
 from forensics.sources import QUEUE, candidate_segments, documents, fetch, find_sources
 from forensics.store import Collection
 from forensics.strays import only_mirrored
+from forensics.witness import norms_agree
 
 TWINS = 100_000
 """Above so many open ids nobody looks for a record with the same document."""

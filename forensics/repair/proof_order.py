@@ -11,9 +11,10 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.errors import CannotComplete
 from forensics.readers.embeddings_queue import DELETE
-from forensics.repair.embedding import Embedder, cosine_of_rows, seeded_sample
+from forensics.repair.embedding import Embedder
 from forensics.repair.pairing import Pairing
 from forensics.sources import documents
+from forensics.witness import cosine_of_rows, seeded_sample
 
 SURE = 0.9999
 """Cosine at and above which a re-embedded document names its element, if it names only one."""

@@ -20,7 +20,7 @@ from forensics.readers.id_map import BadIdMap, IdMap, salvage
 from forensics.readers.layout import Header
 from forensics.records import Records, join_records
 from forensics.repair.blocking import blocking_rows
-from forensics.repair.embedding import Embedder, Trial, seeded_sample, try_embedder
+from forensics.repair.embedding import Embedder, Trial, try_embedder
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove
 from forensics.repair.options import RepairOptions
@@ -28,6 +28,7 @@ from forensics.repair.prospect import prospective_header, superseded, with_segme
 from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
+from forensics.witness import seeded_sample
 
 CHUNK = 1 << 15
 NO_ELEMENTS = np.empty(0, dtype=np.int64)

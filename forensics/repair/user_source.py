@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from forensics.errors import MissingPackage, UsageError
-from forensics.repair.embedding import REPRODUCED, cosine_of_rows, norms_agree, seeded_sample
+from forensics.witness import REPRODUCED, cosine_of_rows, norms_agree, seeded_sample
 
 VECTOR_NAMES = ("vector", "embedding")
 

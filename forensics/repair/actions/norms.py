@@ -8,9 +8,9 @@ import numpy as np
 
 from forensics.errors import CannotComplete
 from forensics.model import Json
-from forensics.repair.embedding import REPRODUCED, cosine_of_rows
 from forensics.repair.site import Site
 from forensics.sources import QUEUE, documents, fetch, find_sources
+from forensics.witness import REPRODUCED, cosine_of_rows
 
 
 def fill_norms(site: Site, unknown: np.ndarray, lengths: np.ndarray) -> dict[str, Json]:
