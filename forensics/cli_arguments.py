@@ -113,6 +113,11 @@ def _planning(parser: Parser) -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
 
 
+def _verbose(*parsers: Parser) -> None:
+    for parser in parsers:
+        parser.add_argument("-v", "--verbose", action="store_true", help="notes and every step whole, too")
+
+
 def _applying(parser: Parser) -> None:
     parser.add_argument(
         "--yes", action="store_true", help="do what keeps every byte of information, in the store or the case"
@@ -131,6 +136,7 @@ def _looking(verbs: Any) -> None:
     diagnose = _verb(verbs, "diagnose", "What is wrong, by looking alone. Writes nothing.", store=True)
     diagnose.add_argument("--deep", action="store_true", help="the slow checks as well")
     _embedding(diagnose)
+    _verbose(diagnose)
     probe = _verb(verbs, "probe", "What each API call does, on a throw-away copy, in a child.", store=True)
     probe.add_argument(
         "--chromadb",
@@ -142,14 +148,10 @@ def _looking(verbs: Any) -> None:
 
 
 def _repairing(verbs: Any) -> None:
-    _planning(
-        _verb(
-            verbs,
-            "plan",
-            "What would be done, and what it would lose. Writes nothing in the store.",
-            store=True,
-        )
+    plan = _verb(
+        verbs, "plan", "What would be done, and what it would lose. Writes nothing in the store.", store=True
     )
+    _planning(plan)
     apply = _verb(verbs, "apply", "Carries out a plan on a draft, verifies it, swaps it in.")
     _applying(apply)
     apply.add_argument("--resume", action="store_true", help="finish what was interrupted")
@@ -157,6 +159,7 @@ def _repairing(verbs: Any) -> None:
     repair = _verb(verbs, "repair", "diagnose, plan, apply, verify and report in one go.", store=True)
     _planning(repair)
     _applying(repair)
+    _verbose(plan, apply, repair)
 
 
 def _on_a_case(verbs: Any) -> None:

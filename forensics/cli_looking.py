@@ -37,7 +37,8 @@ def diagnose(options: Namespace) -> Answer:
             progress=bar,
         )
     case = None if kept is None else Path(kept)
-    text = diagnosis_text(found, case=case, path=True) + (f"\n\n{labelled('case', case)}" if case else "")
+    told = diagnosis_text(found, case=case, path=True, brief=not options.verbose)
+    text = told + (f"\n\n{labelled('case', case)}" if case else "")
     data = found.to_json()
     kept_in = {"case": str(case)} if case else {}
     return Answer({**data, **kept_in}, text, found.exit_status, why_incomplete(data))

@@ -57,11 +57,11 @@ class _Planned:
     found: Diagnosis
     plan: Any
 
-    @property
-    def text(self) -> str:
+    def text(self, *, verbose: bool) -> str:
         from forensics.report.text import diagnosis_text, plan_text
 
-        return f"{diagnosis_text(self.found, case=self.case.folder, path=True)}\n\n{plan_text(self.plan)}"
+        found = diagnosis_text(self.found, case=self.case.folder, path=True, brief=not verbose)
+        return f"{found}\n\n{plan_text(self.plan)}"
 
 
 def _planned(options: Namespace, *, refuse_use: bool = False) -> _Planned:
@@ -92,16 +92,16 @@ def _refuse_use(store: Store) -> None:
 def plan(options: Namespace) -> Answer:
     """4 where something above a note is found, 8 where not everything could be looked at."""
     done = _planned(options)
-    follow = (
-        f"\n{labelled('next', f'forensics apply --case {done.case.folder} --yes')}"
-        if done.plan.approved
-        else ""
-    )
-    text = f"{done.text}\n\n{labelled('case', done.case.folder)}{follow}"
+    follow = f"\n{_next(done.case)}" if done.plan.approved else ""
+    text = f"{done.text(verbose=options.verbose)}\n\n{labelled('case', done.case.folder)}{follow}"
     data = {**done.plan.to_json(), "case": str(done.case.folder)}
     return Answer(
         data, text, done.found.exit_status, why_incomplete(done.found.to_json()), _refused(done.plan)
     )
+
+
+def _next(case: Case) -> str:
+    return labelled("next", f"forensics apply --case {case.folder} --yes")
 
 
 def _refused(made: Any) -> tuple[str, ...]:
@@ -119,8 +119,10 @@ def repair(options: Namespace) -> Answer:
     go = options.yes and not options.dry_run
     done = _planned(options, refuse_use=go)
     answer = _carried_out(options, done.case, yes=go)
-    answer = replace(answer, text=f"{done.text}\n\n{answer.text}", notes=_refused(done.plan))
-    return _reported(answer, done.case)
+    told = answer.data["applied"] or answer.error is not None  # on one screen, from what was wrong on
+    whole = options.verbose or not go or not told
+    text = f"{done.text(verbose=options.verbose)}\n\n{answer.text}" if whole else answer.text
+    return _reported(replace(answer, text=text, notes=_refused(done.plan)), done.case)
 
 
 def _reported(answer: Answer, case: Case) -> Answer:
@@ -143,7 +145,7 @@ def apply(options: Namespace) -> Answer:
     case = case_of(need_case(options))
     yes = options.yes and not options.dry_run
     answer = _carried_out(options, case, yes=yes)
-    if "plan" in answer.data:
+    if "plan" in answer.data and (answer.error is None or options.verbose):
         before = "The plan of this case was applied before.\n\n" if was_applied(case) else ""
         answer = replace(answer, text=f"{before}{plan_text(answer.data['plan'])}\n\n{answer.text}")
     return answer
@@ -151,7 +153,6 @@ def apply(options: Namespace) -> Answer:
 
 def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
     """What `apply` came to; where it refused, the store as it stands and the sentence why."""
-    from forensics.report.text import result_text
     from forensics.verbs_case import is_halfway, stopped_at_plan
 
     try:
@@ -169,11 +170,29 @@ def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
         if is_halfway(case) or isinstance(error, UsageError) or not case.has("plan.json"):
             raise
         stopped = {**stopped_at_plan(case), "exit": error.exit_status}
-        return Answer(
-            stopped, f"Nothing was changed.\n{labelled('case', case.folder)}", error.exit_status, str(error)
-        )
+        return Answer(stopped, _told(case, stopped, str(error)), error.exit_status, str(error))
     status, why = _standing(case, result)
-    return Answer(result, _with_stays(result, result_text(result)), status, why)
+    return Answer(result, _told(case, result, None), status, why)
+
+
+def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
+    """What became of it on one screen, and where its case is; `why` it was refused."""
+    from forensics.report.brief import repaired_text, stopped_text
+    from forensics.report.text import result_text
+    from forensics.verbs_case import was_applied
+
+    folder = labelled("case", case.folder)
+    before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None
+    if before is None or (why is None and not result["applied"]):
+        return f"{_with_stays(result, result_text(result))}\n\n{folder}"
+    plan = case.read_json("plan.json")
+    if why is not None and was_applied(case):
+        return f"Nothing was changed. {why}\n\n{folder}"
+    if why is not None:
+        return f"{stopped_text(before, plan, why)}\n\n{folder}"
+    verdict = case.read_json("verdict.json") if case.has("verdict.json") else None
+    back = labelled("undo", f"forensics undo --case {case.folder}")
+    return f"{repaired_text(before, plan, verdict, result)}\n\n{folder}\n{back}"
 
 
 def _with_stays(result: Mapping[str, Any], text: str) -> str:

@@ -11,10 +11,33 @@ from forensics.report.plain import counted, joined, number, quoted, raised, visi
 Json = Any
 
 
+_WITHOUT = "nothing is lost by it; {records} {stay} without a vector"
+_COSTS = {
+    "add-missing-vectors": _WITHOUT,
+    "rebuild-segment": _WITHOUT,
+    "rebuild-id-map": "lossy: {records} {stay} without a vector, for which one is theirs is not proved",
+    "set-aside-records": "{records} {leave} the store for the case, from where they can be put back",
+    "delete-ids": "lossy: {records} {leave} the store and {are} kept in the case",
+    "quarantine-queue-rows": "lossy: the rows are kept in the case; {records} {stay} without a vector",
+}
+"""What an action with a loss comes to for its records, by kind."""
+_KEPT = "safe: all of it is kept in the case; no record comes back by it"
+
+
 def loss_sentence(action: Mapping[str, Json]) -> str:
-    """`safe: nothing is lost`, and what a lossy action costs."""
-    if action["loses"]:
-        return f"{action['safety']}: at the cost of {counted(action['loses'], 'record')}"
+    """`safe: nothing is lost`, and what an action costs that loses something or cannot heal all of it."""
+    loses = action["loses"]
+    if loses:
+        one = loses == 1
+        verbs = (
+            {"stay": "stays", "leave": "leaves", "are": "is"}
+            if one
+            else {"stay": "stay", "leave": "leave", "are": "are"}
+        )
+        text = _COSTS.get(action["kind"], f"{action['safety']}: at the cost of {{records}}")
+        return text.format(records=counted(loses, "record"), **verbs)
+    if action["kind"] == "quarantine-ghosts":
+        return _KEPT
     if action["safety"] == "lossy":
         return "lossy: no record is lost, but something is dropped or made anew"
     return f"{action['safety']}: nothing is lost"
@@ -22,9 +45,17 @@ def loss_sentence(action: Mapping[str, Json]) -> str:
 
 def lost_sentence(loss: Mapping[str, Json]) -> str:
     """What is not brought back of one collection for one reason, with examples."""
-    amount = f"{counted(loss['count'], 'record')} of {quoted(loss['collection'])}"
+    each = "" if loss["count"] == 1 else ", for each"
+    amount = f"{counted(loss['count'], 'record')} of {quoted(loss['collection'])}{each}"
     shown = f" ({show(loss['examples'])})" if loss.get("examples") else ""
     return f"{amount}: {visible(loss['reason'])}{shown}"
+
+
+_CHOICES = {
+    "set-aside-records": "--set-aside-unsearchable",
+    "delete-ids": "--ids delete",
+    "rebuild-segment": "--rebuild",
+}
 
 
 def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
@@ -38,7 +69,7 @@ def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
         case "also-fix":
             return f"not done unless you say --also-fix {codes}"
         case "choice":
-            return "not done unless you choose it"
+            return f"not done unless you say {_CHOICES.get(action['kind'], 'so')}"
         case "manual":
             return "explained, never done by the tool"
         case _:
@@ -67,6 +98,8 @@ def effect_sentence(effect: Mapping[str, Json]) -> str:
     """`search finds 300 records (30 before): 270 re-embedded`."""
     shares = [f"{number(effect[name])} {words}" for name, words in _SHARES.items() if effect.get(name)]
     tail = f": {joined(shares)}" if shares else ""
+    if effect["after"] is None:
+        return f"what search finds is unknown{tail}"
     return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
 
 

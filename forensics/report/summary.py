@@ -236,6 +236,9 @@ def remedy_sentence(remedy: Mapping[str, Json]) -> str:
         return f"{action} — safe: nothing is lost"
     if remedy["safety"] == "manual":
         return f"{action} — manual: explained, never done by the tool"
+    if action == "quarantine-ghosts":
+        whose = "its vector is" if loses == 1 else "their vectors are"
+        return f"{action} — {counted(loses, 'id')} and {whose} kept in the case; no record comes back by it"
     if not loses:
         return f"{action} — lossy: no record is lost, but something is dropped or made anew"
     return f"{action} — lossy: {counted(loses, 'record')} cannot be had back from this store alone"

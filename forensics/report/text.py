@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from forensics.report.brief import notes_text
 from forensics.report.data import lines
 from forensics.report.plain import counted, number, quoted, visible
 from forensics.report.repair_summary import (
@@ -22,6 +23,7 @@ from forensics.report.repair_summary import (
     verified_sentence,
 )
 from forensics.report.summary import (
+    above_notes,
     as_json,
     code_ranges,
     headline,
@@ -36,17 +38,21 @@ LABEL = 12
 NUMBERS = ("records", "indexed", "pending", "missing", "ghosts", "deleted")
 
 
-def diagnosis_text(diagnosis: Json, *, case: Path | None = None, path: bool = False) -> str:
+def diagnosis_text(
+    diagnosis: Json, *, case: Path | None = None, path: bool = False, brief: bool = False
+) -> str:
     """The verdict in plain words, the collections, a block per finding worst first, and the summary line.
 
     `path` names the store by its whole path; without it the text is the same wherever the store lies.
-    `case` names the folder that holds the full lists.
+    `case` names the folder that holds the full lists. `brief`: a note has a line instead of a block.
     """
     data = as_json(diagnosis)
+    whole = above_notes(data) if brief else data["findings"]
     blocks = [
         f"{_wrapped(verdict_sentence(data), '')}\n{_store_line(data, path=path)}",
         _collections_table(data["collections"]),
-        *(finding_text(finding, case=case) for finding in data["findings"]),
+        *(finding_text(finding, case=case) for finding in whole),
+        notes_text(data["findings"]) if brief else "",
         _wrapped(last_line(data), ""),
     ]
     return _whole(blocks)
@@ -93,7 +99,9 @@ def _causes(causes: Sequence[Mapping[str, Json]]) -> Iterator[tuple[str, str]]:
 
 def _more(data: Mapping[str, Json], case: Path | None) -> str:
     files = evidence_files(case, data["code"]) if case else []
-    lists = f" · full list {', '.join(visible(str(path)) for path in files[:3])}" if files else ""
+    lists = (
+        f" · in the case: {', '.join(visible(f'evidence/{path.name}') for path in files[:3])}" if files else ""
+    )
     return f"forensics explain {data['code']}{lists}"
 
 
@@ -181,14 +189,15 @@ def plan_text(plan: Json) -> str:
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:
+    """What would be done; whose decision it waits for; for which finding and at what cost; why."""
     codes = " ".join(action["codes"])
-    fields = {
-        "what": f"{action['kind']} for {codes} in {_place(action)} — {loss_sentence(action)}",
-        "approval": approval_sentence(action),
-        "why": visible(action["why"]),
-    }
+    told = [
+        "" if action["approved"] else approval_sentence(action),
+        f"{codes} in {_place(action)} · {action['kind']} — {loss_sentence(action)}",
+        visible(action["why"]),
+    ]
     title = f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"
-    return "\n".join([title, *(_field(label, text) for label, text in fields.items() if text)])
+    return "\n".join([title, *(_wrapped(text, " " * 7) for text in told if text)])
 
 
 def _place(item: Mapping[str, Json]) -> str:
@@ -250,6 +259,9 @@ def _unapplied_text(result: Mapping[str, Json]) -> str:
     if result.get("nothing_to_do"):
         return "Nothing to do: the store was not touched."
     case = visible(str(result["case"]))
+    plan = result.get("plan") or {"actions": ()}
+    if plan["actions"] and not any(action["approved"] for action in plan["actions"]):
+        return "Nothing was changed, and nothing is done without a decision: see what each action waits for."
     return f"Nothing was changed. To carry out the plan: forensics apply --case {case} --yes"
 
 
