@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks import queue_ahead, queue_rows, queue_watermarks
+from forensics.checks import queue_ahead, queue_purged, queue_rows, queue_watermarks
 from forensics.checks.database_full_text import missing_tables
 from forensics.checks.places import examples, in_table
 from forensics.checks.queue_marks import METADATA, VECTOR, believable_marks, floor, mark_place
@@ -21,7 +21,7 @@ from forensics.readers.watermarks import purges
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
 
-__all__ = ["queue_ahead", "queue_rows", "queue_watermarks"]
+__all__ = ["queue_ahead", "queue_purged", "queue_rows", "queue_watermarks"]
 
 
 @check("CF201")

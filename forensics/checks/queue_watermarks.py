@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from forensics.absent import Absent
-from forensics.checks.places import examples, id_map_of, in_table
+from forensics.checks.places import id_map_of, in_table
 from forensics.checks.queue_marks import (
     VECTOR,
     Poisoned,
@@ -24,7 +22,6 @@ from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import effects
 from forensics.readers.watermarks import purges, reach
-from forensics.records import Records
 from forensics.store import Collection
 
 
@@ -208,39 +205,3 @@ def _rows_up_to(collection: Collection, mark: int) -> int:
     sql = "SELECT count(*) FROM embeddings_queue WHERE topic = ? AND seq_id <= ?"
     found = collection.database.rows(sql, (collection.queue.topic, mark))
     return 0 if isinstance(found, Absent) else int(found[0][0])
-
-
-@check("CF212", needs=("id_map", "records"))
-def purged_unapplied(collection: Collection) -> Iterator[Finding]:
-    """Records changed after the vector watermark that neither the queue nor the index has."""
-    records = collection.records
-    if not isinstance(records, Records) or is_uninitialised(collection) or not records.missing.any():
-        return
-    mark = collection.vector_watermark
-    seqs, queued = collection.seq_ids, collection.pending
-    if isinstance(seqs, Absent) or len(seqs) != len(records):
-        return
-    newer = np.flatnonzero(records.missing & (seqs > mark)).tolist()
-    newest = {records.rows.ids[row]: int(seqs[row]) for row in newer}
-    lost = [name for name in newest if name not in queued]
-    if not lost:
-        return
-    yield finding(
-        "CF212",
-        collection,
-        count=len(lost),
-        unit="records",
-        expected=f"a queue row for every record changed after {mark}",
-        found={"watermark": mark, "newest": max(newest[name] for name in lost), "examples": examples(lost)},
-        where=(in_table("embeddings_queue", f"no rows of {len(lost)} ids above {mark}"),),
-        means=f"The vectors of {len(lost)} records were deleted from the queue before the index had them.",
-        remedy=Remedy(action="add-missing-vectors", safety="lossy", loses=len(lost)),
-        causes=(
-            Cause(
-                name="the purge of 0.5.7 to 0.5.12 with several collections",
-                confidence="likely" if len(collection.store.collections) > 1 else "possible",
-                evidence="it used the progress of one collection for the rows of another",
-            ),
-        ),
-        lists={"ids": lost},
-    )

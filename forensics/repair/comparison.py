@@ -13,7 +13,7 @@ from forensics.absent import Absent
 from forensics.model import Diagnosis, Effect, Finding, Plan, Test
 from forensics.readers.database import DATABASE, has_journal
 from forensics.readers.id_map import IdMap
-from forensics.repair.planner import reachable
+from forensics.repair.effects import reachable, surely_reachable
 from forensics.store import Collection, Store
 
 TABLES_OF: Mapping[str, frozenset[str]] = {
@@ -56,6 +56,7 @@ def gone(plan: Plan, after: Diagnosis) -> Test:
 def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis, plan: Plan) -> Test:
     """Nothing above a note is found that was not found before, but for losses that the plan foretold."""
     known = {*before, *((code, e.collection) for e in plan.effects if e.lost for code in ("CF501", "CF212"))}
+    known |= {("CF212", a.collection) for a in plan.approved if a.kind == "quarantine-queue-rows"}
     new = sorted(
         {
             f"{f.code} in {f.collection or 'the store'}"
@@ -95,7 +96,9 @@ def _effect(
 ) -> Effect:
     name = predicted.collection
     was = None if old is None else reachable(old)
+    surely = 0 if old is None else surely_reachable(old)
     now = None if new is None else reachable(new)
+    there = 0 if new is None else surely_reachable(new)
     again = embedded.get(name, 0)
     records = None if new is None or isinstance(new.records, Absent) else len(new.records)
     old_records = None if old is None or isinstance(old.records, Absent) else len(old.records)
@@ -104,9 +107,9 @@ def _effect(
         collection=name,
         before=was,
         after=now,
-        reattached=max(0, (now or 0) - (was or 0) - again),
+        reattached=max(0, there - surely - again),
         reembedded=again,
-        lost=(records or 0) - (now or 0),
+        lost=(records or 0) - there,
         set_aside=aside,
     )
 

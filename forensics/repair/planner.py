@@ -11,25 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from forensics.absent import Absent
-from forensics.checks.id_text import malformed
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
+from forensics.repair.effects import effect_of, losses_of, losses_without_site, untouched
 from forensics.repair.embedding import Embedder
-from forensics.repair.holdings import (
-    CLAIMED,
-    EMBED,
-    FLAGGED,
-    INDEXED,
-    LOST,
-    PENDING,
-    PROVED,
-    SOURCE,
-    Holdings,
-)
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.rules_index import INDEX, index_proposals
@@ -41,11 +27,9 @@ from forensics.store import PlainTree
 if TYPE_CHECKING:
     from forensics.store import Collection, Store
 
-EXAMPLES = 5
 UNREADABLE = frozenset({"CF001", "CF002", "CF003", "CF008", "CF101", "CF102", "CF104", "CF111"})
 """With one of these nothing else is planned: the records themselves cannot be read, or not told apart."""
 IDLE_AS_NOTES = frozenset({"CF107", "CF108", "CF606", "CF608"})
-RECORD_CODES = frozenset({"CF203", "CF204", "CF206", "CF208", "CF209", "CF501", "CF701"})
 
 
 def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan:
@@ -67,7 +51,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
         effects=effects,
         promised=promised,
         remaining=remaining,
-        losses=tuple(loss for site in sites.values() for loss in _losses(site)),
+        losses=tuple(_losses(store, sites, [item.action for item in approved], effects)),
         options=_located(options).to_json(),
     )
     return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))
@@ -160,11 +144,16 @@ def _effects(store: Store, sites: Mapping[str, Site], approved: list[Action]) ->
         yield untouched(collection) if site is None else effect_of(site, approved)
 
 
-def untouched(collection: Collection) -> Effect:
-    """The effect of nothing: as many records are lost as have no vector now."""
-    before, records = reachable(collection), collection.records
-    lost = 0 if isinstance(records, Absent) or before is None else len(records) - before
-    return Effect(collection=collection.name, before=before, after=before, lost=lost)
+def _losses(
+    store: Store, sites: Mapping[str, Site], approved: list[Action], effects: Iterable[Effect]
+) -> Iterable[dict[str, object]]:
+    """Why each record that the effects count as lost is so."""
+    for collection, effect in zip(store.collections, effects, strict=True):
+        site = sites.get(collection.name)
+        if site is None:
+            yield from losses_without_site(collection, effect)
+        else:
+            yield from losses_of(site, approved, effect)
 
 
 def _without_conflicts(proposals: Iterable[Proposal]) -> list[Proposal]:
@@ -207,90 +196,6 @@ def _outlook(
 def _is_healed(found: Finding, proposals: Iterable[Proposal], whole: set[str]) -> bool:
     """True where approved actions heal it."""
     if found.code in FOLLOW_THE_EFFECT:
-        return found.collection in whole
+        return found.collection in whole and not found.lists.get("older")  # what may be older stays so
     about = [item for item in proposals if item.action.collection in (None, found.collection)]
     return any(found.code in item.heals and item.action.approved for item in about)
-
-
-def effect_of(site: Site, approved: Iterable[Action]) -> Effect:
-    """What the approved actions do to the records of one collection."""
-    kinds = {action.kind for action in approved if action.collection in (None, site.collection.name)}
-    before = reachable(site.found_as)
-    if not kinds & EFFECTIVE_KINDS or site.holdings is None or site.records is None:
-        return untouched(site.found_as)
-    holdings, records = site.holdings, site.records
-    removed = _removed(site, holdings, kinds)
-    after = int((_reached(site, holdings, kinds) & ~removed).sum())
-    embedded = int(holdings.mask(EMBED).sum()) if kinds & EMBEDDING_KINDS else 0
-    return Effect(
-        collection=site.collection.name,
-        before=before,
-        after=after,
-        reattached=max(0, after - (before or 0) - embedded),
-        reembedded=embedded,
-        lost=len(records) - int(removed.sum()) - after,
-        set_aside=int(removed.sum()),
-    )
-
-
-GAINS: Mapping[str, tuple[str, ...]] = {
-    "rebuild-segment": (PROVED, CLAIMED, FLAGGED, SOURCE, EMBED),
-    "compact-segment": (PROVED, CLAIMED, FLAGGED, SOURCE, EMBED),
-    "drop-phantom-elements": (CLAIMED,),
-    "retire-elements": (CLAIMED,),
-    "rebuild-id-map": (PROVED,),
-    "clear-deleted-flags": (FLAGGED,),
-    "add-missing-vectors": (SOURCE, EMBED),
-}
-"""The states of records that a kind of action makes reachable."""
-EMBEDDING_KINDS = frozenset(kind for kind, states in GAINS.items() if EMBED in states)
-INDEX_KINDS = STRUCTURAL | {
-    "rebuild-segment",
-    "compact-segment",
-    "restore-watermark",
-    "insert-watermark",
-    "mend-segment-rows",
-    "quarantine-queue-rows",
-}
-"""After these the records stand as the site says, not as the damaged store does."""
-EFFECTIVE_KINDS = INDEX_KINDS | {"set-aside-records", "delete-ids"}
-"""All others leave every record as reachable as it was."""
-
-
-def _reached(site: Site, holdings: Holdings, kinds: set[str]) -> np.ndarray:
-    """(n,) bool: indexed or pending once these kinds of actions are done."""
-    found = site.found_as.records
-    if kinds & INDEX_KINDS or isinstance(found, Absent):
-        now = holdings.mask(INDEXED, PENDING)
-    else:
-        now = found.indexed | found.pending
-    gained = {state for kind in kinds for state in GAINS.get(kind, ())}
-    return now | holdings.mask(*sorted(gained))
-
-
-def _removed(site: Site, holdings: Holdings, kinds: set[str]) -> np.ndarray:
-    """(n,) bool: records that these kinds of actions move into the case."""
-    gone = holdings.mask(LOST) if "set-aside-records" in kinds else np.zeros(len(holdings.ids), dtype=bool)
-    if "delete-ids" in kinds:
-        gone[list(malformed(holdings.ids))] = True
-    return gone
-
-
-def reachable(collection: Collection) -> int | None:
-    """Records that are indexed or pending as the collection stands; None where SQLite cannot be read."""
-    records = collection.records
-    if isinstance(records, Absent):
-        return None
-    return int(np.count_nonzero(records.indexed | records.pending))
-
-
-def _losses(site: Site) -> Iterable[dict[str, object]]:
-    if site.holdings is None or not site.codes & (INDEX | RECORD_CODES):
-        return
-    for reason, ids in sorted(site.holdings.losses().items()):
-        yield {
-            "collection": site.collection.name,
-            "reason": reason,
-            "count": len(ids),
-            "examples": ids[:EXAMPLES],
-        }

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from forensics.words import unit_of
+
 _SUSPECT = re.compile(r"[^ -~]")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
@@ -34,20 +36,7 @@ def number(value: int | float | None) -> str:
 
 def counted(count: int, unit: str) -> str:
     """`1 record`, `2 records`: `unit` may come in either form."""
-    return f"{number(count)} {_singular(unit) if count == 1 else _plural(unit)}"
-
-
-def _singular(unit: str) -> str:
-    if unit.endswith("ies"):
-        return unit[:-3] + "y"
-    return unit[:-1] if unit.endswith("s") and not unit.endswith("ss") else unit
-
-
-def _plural(unit: str) -> str:
-    one = _singular(unit)
-    if one.endswith("y") and one[-2:-1] not in "aeiou":
-        return one[:-1] + "ies"
-    return one if one.endswith("ss") else f"{one}s"
+    return f"{number(count)} {unit_of(count, unit)}"
 
 
 def lowered(sentence: str) -> str:

@@ -18,7 +18,19 @@ PACKAGE = ROOT / "forensics"
 
 # What may import what: a module imports its own layer and the layers before it (ARCHITECTURE.md, "Imports").
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_verb", "absent", "attributes", "codes", "durable", "errors", "extents", "handles", "model", "outside"),
+    (
+        "_verb",
+        "absent",
+        "attributes",
+        "codes",
+        "durable",
+        "errors",
+        "extents",
+        "handles",
+        "model",
+        "outside",
+        "words",
+    ),
     ("readers",),
     ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
     ("breakdown", "checks", "diff", "explaining", "sources", "strays", "witness"),
