@@ -21,7 +21,7 @@ from forensics.repair.actions.marks import watermark_problems
 from forensics.repair.actions.work import OwnStore, digests, open_draft
 from forensics.repair.comparison_vectors import kept_vectors, restored_vectors
 from forensics.repair.draft import Draft
-from forensics.repair.planner import reachable
+from forensics.repair.effects import reachable
 from forensics.repair.proposals import GRAPH
 from forensics.repair.provenance import (
     Origin,

@@ -5,6 +5,7 @@ settings.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -187,3 +188,10 @@ def with_segments(collection: Collection) -> Collection:
         if fitting is not None:
             mended.__dict__[name] = str(fitting["id"])
     return mended
+
+
+def shared_labels(labels: Mapping[str, int]) -> set[int]:
+    """The labels that more than one id has."""
+    given = np.fromiter(labels.values(), dtype=np.int64, count=len(labels))
+    values, counts = np.unique(given, return_counts=True)
+    return set(values[counts > 1].tolist())

@@ -58,19 +58,38 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
 
 
 def _retired(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
-    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove
-    it.
+    """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove it;
+    those under another's label that are proved to be records do not wait for that.
     """
-    count = len(_unproved(site)) + len(site.duplicates)
+    claimed = 0 if site.claims is None else len(np.intersect1d(site.duplicates, site.claims.element))
+    count = len(_unproved(site)) + len(site.duplicates) - claimed
     wanted = codes & {"CF409", "CF410"} or (codes & MAP_LOST and proved)
-    if not count or not wanted:
+    if not wanted:
         return
-    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any())
-    of_map = codes & MAP_LOST
-    yield propose(
+    if claimed:
+        yield _renamed(site, codes, claimed, last=not count)
+    if count:
+        yield _unclaimed(site, codes, count)
+
+
+def _renamed(site: Site, codes: frozenset[str], claimed: int, *, last: bool) -> Proposal:
+    return propose(
         "retire-elements",
         site.collection.name,
-        codes & {"CF409", "CF410"} | of_map,
+        codes & {"CF409", "CF410"} | codes & MAP_LOST,
+        f"Give {claimed} elements under another's label one of their own: they are proved to be records",
+        site.options,
+        heals=codes & {"CF410"} if last else (),
+        parameters={"claimed": claimed},
+    )
+
+
+def _unclaimed(site: Site, codes: frozenset[str], count: int) -> Proposal:
+    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any())
+    return propose(
+        "retire-elements",
+        site.collection.name,
+        codes & {"CF409", "CF410"} | codes & MAP_LOST,
         f"Flag {count} elements that no record claims as deleted; their vectors go to the case",
         site.options,
         heals=codes & {"CF409", "CF410"},

@@ -14,7 +14,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.readers import layout
-from forensics.readers.embeddings_queue import QueueEffect, effects
+from forensics.readers.embeddings_queue import QueueEffect
 from forensics.readers.hnsw import HnswFiles, Level0Summary
 from forensics.readers.id_map import BadIdMap, IdMap, salvage
 from forensics.readers.layout import Header
@@ -24,7 +24,8 @@ from forensics.repair.embedding import Embedder, Trial, try_embedder
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove
 from forensics.repair.options import RepairOptions
-from forensics.repair.prospect import prospective_header, superseded, with_segments
+from forensics.repair.prospect import prospective_header, shared_labels, superseded, with_segments
+from forensics.repair.replay import replayed
 from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
@@ -62,7 +63,7 @@ class Site:
         labels = found.id_to_label
         if len(set(labels.values())) == len(labels) and not spoiled:
             return found
-        shared = _shared_labels(labels)
+        shared = shared_labels(labels)
         kept = {
             name: label
             for name, label in labels.items()
@@ -113,10 +114,14 @@ class Site:
     @cached_property
     def pending(self) -> Mapping[str, QueueEffect]:
         """What the queue above that watermark will do, without the rows that block it."""
-        rows = self.collection.queue.rows(above=self.watermark)
-        if isinstance(rows, Absent):
-            return {}
-        return effects((row for row in rows if row.seq_id not in self.blocking), self.mapping.__contains__)
+        return replayed(self.collection, self.watermark, self.blocking, self.mapping, self.held_labels)
+
+    @cached_property
+    def held_labels(self) -> np.ndarray:
+        """(k,) int64 labels that level 0 holds under an identity, of elements flagged deleted, too."""
+        if self.summary is None:
+            return NO_ELEMENTS
+        return self.summary.labels[self.named_elements | self.summary.deleted].astype(np.int64)
 
     # --- the segment, read under the header that it will have ---------------------------------------------
 
@@ -290,10 +295,3 @@ def _known(records: Records) -> dict[str, int]:
     held = np.flatnonzero(records.indexed)
     chosen = held[seeded_sample(len(held), 4096)]
     return {records.rows.ids[i]: int(records.elements[i]) for i in chosen.tolist()}
-
-
-def _shared_labels(labels: Mapping[str, int]) -> set[int]:
-    """The labels that more than one id has."""
-    given = np.fromiter(labels.values(), dtype=np.int64, count=len(labels))
-    values, counts = np.unique(given, return_counts=True)
-    return set(values[counts > 1].tolist())

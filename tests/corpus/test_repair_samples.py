@@ -41,14 +41,14 @@ PLANS: dict[str, list[str]] = {
 }
 """The approved actions of each damaged sample, in order."""
 
-EFFECTS: dict[str, dict[str, int]] = {
+EFFECTS: dict[str, dict[str, int | None]] = {
     "0.6.3/pickle-of-0.6": {"before": 260, "after": 300, "reattached": 0, "reembedded": 40, "lost": 0},
     "1.2.1/peek-failure": {"before": 21, "after": 300, "reattached": 0, "reembedded": 279, "lost": 0},
     "1.2.1/peek-failure-few": {"before": 295, "after": 300, "reattached": 5, "reembedded": 0, "lost": 0},
     "1.5.9/flush-cut": {"before": 300, "after": 300, "reattached": 0, "reembedded": 0, "lost": 0},
     "1.5.9/flush-cut-reopened": {"before": 300, "after": 300, "reattached": 0, "reembedded": 0, "lost": 0},
-    "1.5.9/pickle-lost": {"before": 21, "after": 300, "reattached": 279, "reembedded": 0, "lost": 0},
-    "1.5.9/pickle-truncated": {"before": 20, "after": 300, "reattached": 280, "reembedded": 0, "lost": 0},
+    "1.5.9/pickle-lost": {"before": None, "after": 300, "reattached": 279, "reembedded": 0, "lost": 0},
+    "1.5.9/pickle-truncated": {"before": None, "after": 300, "reattached": 280, "reembedded": 0, "lost": 0},
     "1.5.9/set-aside": {"before": 41, "after": 300, "reattached": 259, "reembedded": 0, "lost": 0},
     "1.5.9/sql-only-orphans": {"before": 250, "after": 300, "reattached": 50, "reembedded": 0, "lost": 0},
     "1.5.9/watermark-poisoned": {"before": 280, "after": 300, "reattached": 20, "reembedded": 0, "lost": 0},

@@ -193,6 +193,8 @@ def _map_claimed(work: Work, site: Site, labels: dict[int, int]) -> None:
     total = max(*labels.values(), site.id_map.total_elements_added or 0)
     work.save_map(site, with_ids(site.id_map, mapping, total))
     how = {} if claims is None else dict(zip(claims.ids, claims.how.tolist(), strict=True))
+    if not pairs:
+        return
     work.keep_provenance(
         (name, labels[element], "level 0", "", element, True, True, how[name])
         for name, element in pairs.items()

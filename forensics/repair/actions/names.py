@@ -69,7 +69,7 @@ def mend_id_map(work: Work) -> Report:
     id_map = site.id_map
     if not isinstance(id_map, IdMap):
         raise Refused("there is no id map to mend; it must be rebuilt.")
-    held = set(summary.labels[site.named_elements | summary.deleted].astype(np.int64).tolist())
+    held = set(site.held_labels.tolist())
     mapping = {name: label for name, label in site.mapping.items() if label in held}
     dropped = [(name, label) for name, label in id_map.id_to_label.items() if name not in mapping]
     total = max(int(summary.labels[summary.labels < 2**62].max(initial=0)), max(mapping.values(), default=0))
@@ -157,14 +157,19 @@ def keep_left_out(work: Work, site: Site) -> None:
 
 def retire_elements(work: Work) -> Report:
     """No search returns an element that no record claims: each is flagged deleted, its vector is in the case.
-    Those under another's label that are proved to be records live under a label of their own.
+    Those under another's label that are proved to be records live under a label of their own; an action with the
+    parameter `claimed` does only that.
     """
     site = work.site()
     segment, _, _, summary = framed(site)
+    claimed = np.intersect1d(site.duplicates, claimed_elements(site))
+    if "claimed" in work.action.parameters:
+        name_elements(work, site, claimed)
+        return {"claimed": len(claimed)}
     unproved = np.setdiff1d(
         site.nameless, np.empty(0, np.int64) if site.proof is None else site.proof.element
     )
-    lone = np.concatenate([unproved, np.setdiff1d(site.duplicates, claimed_elements(site))])
+    lone = np.concatenate([unproved, np.setdiff1d(site.duplicates, claimed)])
     labels = [str(label) for label in summary.labels[lone].tolist()]
     work.keep_records("quarantined", _with_vectors(site, labels, lone, "element without an id"))
     if unproved.size:

@@ -1,0 +1,28 @@
+"""What Chroma's replay of the queue will do to a repaired index, under the labels that it will hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Ids
+from collections.abc import Mapping
+
+import numpy as np
+
+from forensics.absent import Absent
+from forensics.readers.embeddings_queue import QueueEffect, effects
+from forensics.store import Collection
+
+
+def replayed(
+    collection: Collection, above: int, without: Ids[int], mapping: Mapping[str, int], held: np.ndarray
+) -> dict[str, QueueEffect]:
+    """id → what the queue above that watermark leaves of it, but for the rows `without`.
+
+    An id whose label level 0 does not hold (`held`) leaves the map, so an `update` of it will change nothing.
+    """
+    found = collection.queue.rows(above=above)
+    rows = [] if isinstance(found, Absent) else [row for row in found if row.seq_id not in without]
+    mapped = [name for name in {row.id for row in rows} if name in mapping]
+    labels = np.array([mapping[name] for name in mapped], dtype=np.int64)
+    there = np.isin(labels, held).tolist()
+    staying = {name for name, is_held in zip(mapped, there, strict=True) if is_held}
+    return effects(rows, staying.__contains__)

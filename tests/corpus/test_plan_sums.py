@@ -1,0 +1,49 @@
+"""A plan is true to itself: as many records as its effects count as lost are listed with their reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forensics as fx
+from forensics import samples
+from forensics.testing.menu import menu
+from forensics.testing.store_damage import store_menu
+
+EMBEDDER = "forensics.testing.embedder:embed"
+
+
+def stores() -> list[Any]:
+    """(sample, damage or None, deep) of every sample and of every damage of the two menus."""
+    found: list[Any] = [pytest.param(name, None, False, id=name) for name in samples.names()]
+    found += [pytest.param("1.5.9/healthy", entry.apply, False, id=name) for name, entry in menu().items()]
+    found += [pytest.param(each.sample, each, each.deep, id=name) for name, each in store_menu().items()]
+    return found
+
+
+def assert_sums(plan: fx.Plan) -> None:
+    listed: Counter[str] = Counter()
+    for loss in plan.losses:
+        listed[str(loss["collection"])] += int(loss["count"])
+    assert listed == Counter({e.collection: e.lost for e in plan.effects if e.lost})
+    for effect in plan.effects:
+        if effect.before is not None and effect.after is not None:
+            assert effect.after <= effect.before + effect.reattached + effect.reembedded
+
+
+@pytest.mark.parametrize(("sample", "damage", "deep"), stores())
+def test_what_is_lost_is_listed_with_its_reason(
+    sample: str, damage: Callable[[Path], None] | None, deep: bool, tmp_path: Path
+) -> None:
+    store = samples.restore(sample, tmp_path / "store")
+    if damage is not None:
+        damage(store)
+    with fx.open_store(store) as opened:
+        found = fx.diagnose(opened, deep=deep)
+        assert_sums(fx.plan(opened, diagnosis=found))
+        assert_sums(fx.plan(opened, diagnosis=found, embedder=EMBEDDER))
+        assert_sums(fx.plan(opened, diagnosis=found, decline=found.codes()))
