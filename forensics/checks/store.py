@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensics.absent import Absent
-from forensics.checks import store_files, store_folders
+from forensics.checks import lost_catalogue, store_files, store_folders
 from forensics.checks.folders import folder_rows
 from forensics.checks.registry import check, finding
 from forensics.handles import Handle
@@ -13,7 +13,7 @@ from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.database import DATABASE
 from forensics.store import Store
 
-__all__ = ["store_files", "store_folders"]
+__all__ = ["lost_catalogue", "store_files", "store_folders"]
 
 TABLES = frozenset({"collections", "segments", "embeddings", "embeddings_queue", "migrations", "max_seq_id"})
 """What every release since 0.4.0 has; a database with none of these is not Chroma's."""

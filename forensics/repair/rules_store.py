@@ -9,6 +9,7 @@ from forensics.readers.database import has_journal
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import Proposal, propose
 from forensics.store import Store
+from forensics.words import counted
 
 SIMPLE: Mapping[str, tuple[str, str]] = {
     "CF103": ("rebuild-indexes", "Build the damaged indexes of the database again from its rows"),
@@ -75,6 +76,11 @@ def _floor(options: RepairOptions) -> Proposal:
     )
 
 
+def _at_the_cost(found: Finding) -> str:
+    lost = found.remedy.loses if found.remedy.action == "remove-directories" else 0
+    return f", at the cost of {counted(lost, 'vectors')} that stand in no index" if lost else ""
+
+
 def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions) -> Iterator[Proposal]:
     """Only with --also-fix: nothing of this heals anything."""
     tidy = {
@@ -87,7 +93,7 @@ def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions)
     }
     for code, (kind, title) in tidy.items():
         for found in findings.get(code, ()):
-            why = "housekeeping; the original is kept until it is released"
+            why = f"housekeeping{_at_the_cost(found)}; the original is kept until it is released"
             yield propose(
                 kind, found.collection, {code}, title, options, safety="lossy", approval="also-fix", why=why
             )

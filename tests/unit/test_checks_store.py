@@ -144,6 +144,23 @@ def test_a_deleted_collection_is_no_lost_catalogue(sample: Sample) -> None:
         builder.engine.call("delete_collection", collection="terms")
     diagnosis = fx.diagnose(store)
     assert set(diagnosis.codes(notes=False)) == {"CF006"}
+    remedy = found(diagnosis, "CF006").remedy
+    assert (remedy.action, remedy.safety, remedy.loses) == ("remove-directories", "lossy", 250)
+
+
+def test_a_collection_made_anew_is_no_lost_catalogue(sample: Sample) -> None:
+    """The pages of the deleted one are free or taken again; the file is large enough to have held it."""
+    from forensics.testing.builder import StoreBuilder
+    from forensics.testing.texts import records
+
+    store = sample("1.5.9/healthy")
+    with StoreBuilder(store) as builder:
+        builder.engine.call("delete_collection", collection="terms")
+        builder.create("terms")
+        builder.add("terms", records()[:20])
+    diagnosis = fx.diagnose(store)
+    assert set(diagnosis.codes(notes=False)) == {"CF006"}
+    assert found(diagnosis, "CF006").remedy.loses == 230
 
 
 def test_a_new_database_beside_full_directories(sample: Sample, tmp_path: Path) -> None:
@@ -156,6 +173,23 @@ def test_a_new_database_beside_full_directories(sample: Sample, tmp_path: Path) 
     finding = found(fx.diagnose(store), "CF008")
     assert finding.found["ids"] == 250
     assert finding.causes[0].name == "the database was replaced by a new one"
+
+
+def test_a_new_database_that_was_written_to_since(sample: Sample) -> None:
+    """The application went on with the empty database: its few records do not account for the directories."""
+    from forensics.testing.builder import StoreBuilder
+    from forensics.testing.texts import records
+
+    store = sample("1.5.9/healthy")
+    (store / "chroma.sqlite3").unlink()
+    with StoreBuilder(store) as builder:
+        builder.create("notes")
+        builder.add("notes", records()[:10])
+    diagnosis = fx.diagnose(store)
+    assert set(diagnosis.codes(notes=False)) == {"CF008"}
+    finding = found(diagnosis, "CF008")
+    assert (finding.found["collections"], finding.found["ids"], finding.remedy.safety) == (1, 250, "manual")
+    assert "1 collection with 10 records" in finding.means
 
 
 def test_rights_of_a_store_kept_read_only_are_no_defect(sample: Sample) -> None:

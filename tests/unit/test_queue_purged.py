@@ -94,7 +94,7 @@ def test_flush_lag_is_silent_in_every_form_of_watermark(
     with StoreBuilder(path, release("0.6.3")) as store:
         for name in both:
             store.create(name, sync_threshold=20, batch_size=10)
-        for start, python in ((0, None), (30, sys.executable)):
+        for start, python in ((0, sys.executable), (30, None)):
             for name in both:
                 store.add(name, TEXTS[start : start + 25], step=5)
                 store.update_metadata(name, {one.id: {"seen": start} for one in TEXTS[start : start + 7]})
