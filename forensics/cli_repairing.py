@@ -183,7 +183,7 @@ def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
 
     folder = labelled("case", case.folder)
     before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None
-    if before is None or (why is None and not result["applied"]):
+    if before is None or result.get("to") or (why is None and not result["applied"]):
         return f"{_with_stays(result, result_text(result))}\n\n{folder}"
     plan = case.read_json("plan.json")
     if why is not None and was_applied(case):

@@ -179,7 +179,7 @@ def apply(
     JSON of the command line.
     """
     from forensics.repair.apply import apply_plan
-    from forensics.verbs_case import can_finish, halfway_told, stopped_at_plan
+    from forensics.verbs_case import can_finish, halfway_told, refusal_kept, stopped_at_plan
 
     opened = _case(case)
     if not yes and not (resume and can_finish(opened)):
@@ -187,7 +187,7 @@ def apply(
     target = None if to is None else Path(fspath(to))
     if not resume and opened.has("plan.json"):
         _embedder(opened.read_json("plan.json")["options"])  # gone or changed: said before anything is made
-    with halfway_told(opened):
+    with halfway_told(opened), refusal_kept(opened):
         return apply_plan(
             opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
         )

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from forensics.case import CASE_FILE, Case, _default_folder, utc_now
 from forensics.durable import room
-from forensics.errors import CannotComplete, Refused, UsageError
+from forensics.errors import CannotComplete, ForensicsError, Refused, UsageError
 from forensics.model import Diagnosis, Json, Plan
 from forensics.repair.draft import Draft
 from forensics.repair.journal import Transition
@@ -25,6 +25,9 @@ from forensics.store import Store
 
 CaseLike = Case | str | PathLike[str]
 DIAGNOSIS, MANIFEST, PLAN, PROBE = "diagnosis.json", "manifest.json", "plan.json", "probe.json"
+OF_AN_ATTEMPT = ("verdict.json", "diagnosis-after.json", "manifest-after.json", "result.json")
+REFUSED = "not applied"
+"""The event of the action log that says why a plan was not carried out."""
 LISTS = re.compile(r"CF\d{3}-.*\.csv")
 
 
@@ -150,7 +153,9 @@ def _write_list(path: Path, name: str, items: Sequence[Any]) -> None:
 
 
 def keep_plan(case: Case, made: Plan) -> None:
-    """The case holds the plan, ready for `apply`."""
+    """The case holds the plan, ready for `apply`; what became of an earlier one that was never applied is gone."""
+    for stage in OF_AN_ATTEMPT:
+        case.path(stage).unlink(missing_ok=True)
     case.write_json(PLAN, made.to_json())
     case.log("planned", actions=[action.kind for action in made.approved])
 
@@ -173,6 +178,17 @@ def halfway_told(case: Case) -> Generator[None]:
             f"Interrupted in the middle of a swap: no Chroma can open the store now. `forensics apply --case"
             f" {case.folder} --resume` finishes it, `forensics undo --case {case.folder}` takes it back."
         ) from stop
+
+
+@contextmanager
+def refusal_kept(case: Case) -> Generator[None]:
+    """Why the plan of the case was not carried out stands in its action log, for the report; else nothing of it."""
+    try:
+        yield
+    except ForensicsError as error:
+        with suppress(ForensicsError, OSError):  # what was refused is said anyway
+            case.log(REFUSED, why=str(error))
+        raise
 
 
 def is_halfway(case: Case) -> bool:

@@ -20,11 +20,11 @@ from forensics.case import Case
 from forensics.errors import EXIT_INCOMPLETE, ForensicsError
 from forensics.lab import books
 from forensics.lab.launch import open_case, place, walk_environment
-from forensics.lab.panel_model import REFUSED
 from forensics.lab.session import EMBEDDER
 from forensics.model import Diagnosis, Plan
 from forensics.repair.options import RepairOptions
 from forensics.report.text import diagnosis_text, plan_text, result_text
+from forensics.verbs_case import REFUSED
 
 
 def main(arguments: list[str] | None = None) -> int:

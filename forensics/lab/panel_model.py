@@ -16,6 +16,7 @@ import forensics as fx
 from forensics.errors import ForensicsError, Refused
 from forensics.report.plain import counted, number
 from forensics.report.repair_summary import applied_sentence, plan_sentence, records_sentence
+from forensics.verbs_case import REFUSED
 
 if TYPE_CHECKING:
     from forensics.case import Case
@@ -49,7 +50,6 @@ ALLOWED: Mapping[str, tuple[State, ...]] = {
     "release": ("verified", "undone"),
 }
 
-REFUSED = "not applied"
 """The event in the case's log that says why a plan was not carried out."""
 
 
@@ -182,7 +182,8 @@ class PanelModel:
         self.state = "failed" if stands == "idle" else stands
         text = str(error) if isinstance(error, ForensicsError) else f"{type(error).__name__}: {error}"
         self.message = text if stands == "idle" else f"{text} {_GREETINGS.get(stands, '')}"
-        self.session.case.log(REFUSED, why=text)
+        if not isinstance(error, ForensicsError):  # else the verb has written it down
+            self.session.case.log(REFUSED, why=text)
 
     def _turn(self, options: Mapping[str, bool]) -> dict[str, Any]:
         self.session.refresh()

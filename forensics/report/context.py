@@ -15,10 +15,11 @@ from forensics.report.causes import Hypothesis
 from forensics.report.custody import Custody, custody, without_seconds
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
+from forensics.report.impact import impact
 from forensics.report.method import CheckRow, check_rows, codes_of, limit_lines, loss_lines, masked_rows
 from forensics.report.plain import counted, number, quoted, short
 from forensics.report.repair_summary import plan_sentence, verified_sentence
-from forensics.report.standing import Standing, impact, standing
+from forensics.report.standing import Standing, standing
 from forensics.report.summary import coverage_sentence, last_line
 from forensics.report.timeline import Event, timeline
 from forensics.report.views import (
@@ -69,6 +70,7 @@ class Report:
     effects: tuple[Fact, ...]
     done: tuple[Fact, ...]
     verdict: str
+    about: str
     tests: tuple[ProofView, ...]
     remaining: tuple[str, ...]
     comparison: tuple[tuple[str, str, str], ...]
@@ -88,8 +90,8 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
     """The whole context. `written`: when it is made, UTC. `linked`: it will lie in the case folder."""
     diagnosis = files.get("diagnosis") or _no_diagnosis()
     plan, verdict = files.get("plan"), files.get("verdict")
-    effects = (verdict or plan or {}).get("effects", ())
     stand = standing(files)
+    effects = ((verdict if stand.carried_out else None) or plan or {}).get("effects", ())
     ruled = causes.hypotheses(diagnosis, files.get("probe")) if files.get("diagnosis") else ()
     return Report(
         title=_title(files),
@@ -114,17 +116,16 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         ranked=(*causes.ranked_causes(diagnosis), *causes.rejected_causes(diagnosis)),
         probed=(files.get("probe") or {}).get("advice", ""),
         calls=tuple(_calls(files, reveal)),
-        plan="" if plan is None else plan_sentence(plan, done=stand.carried_out),
-        actions=tuple(
-            action_view(action, done=stand.carried_out) for action in (plan or {}).get("actions", ())
-        ),
-        effects=effect_views(effects),
+        plan="" if plan is None else plan_sentence(plan, tense=stand.tense),
+        actions=tuple(action_view(action, tense=stand.tense) for action in (plan or {}).get("actions", ())),
+        effects=effect_views(effects, tense=stand.tense),
         done=tuple(_done(files, reveal)),
         verdict="" if verdict is None else verified_sentence(verdict),
+        about=_ABOUT.get(stand.phase, ""),
         tests=() if verdict is None else tuple(proof_view(test, reveal) for test in verdict["tests"]),
         remaining=tuple((verdict or plan or {}).get("remaining", ())),
         comparison=_comparison(files),
-        before_after=figures.before_after(effects, _records(diagnosis)),
+        before_after=figures.before_after(effects, _records(diagnosis), done=stand.carried_out),
         lessons=advice.lessons(files),
         advice=advice.actions(finding["code"] for finding in diagnosis["findings"]),
         losses=tuple(loss_lines(plan, reveal)),
@@ -132,6 +133,15 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         files=tuple(_file_facts(files, linked)),
         rerun=_rerun(files, diagnosis),
     )
+
+
+_ABOUT = {
+    "failed": "These tests were made on the draft, which was thrown away; the store is as it was.",
+    "rolled-back": "These tests were made on the draft; its exchange with the store was taken back.",
+    "interrupted": "These tests were made on the draft; its exchange with the store is not finished.",
+    "copied": "These tests were made on what the copy was made of; the store is as it was.",
+    "undone": "These tests were made on the repaired store; it was undone since.",
+}
 
 
 def _title(files: CaseFiles) -> str:

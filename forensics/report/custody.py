@@ -9,6 +9,7 @@ from typing import Any
 from forensics.report.casefiles import CaseFiles
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.plain import counted, number
+from forensics.report.standing import phase_of
 from forensics.report.timeline import utc
 
 Json = Any
@@ -50,7 +51,8 @@ class Custody:
 
 def custody(files: CaseFiles, reveal: Reveal) -> Custody:
     """Both seals side by side, the log, and what can be said about the original."""
-    before, after = files.get("manifest"), files.get("manifest_after")
+    before = files.get("manifest")
+    after = files.get("manifest_after") if phase_of(files) in ("repaired", "undone") else None
     rows = [_row(entry, _by_path(after)) for entry in _entries(before)]
     gone = {entry["path"] for entry in _entries(before)}
     rows += [_added(entry) for entry in _entries(after) if entry["path"] not in gone]
@@ -108,7 +110,7 @@ def log_rows(log: Iterable[Mapping[str, Json]], reveal: Reveal) -> Iterator[LogR
         if entry.get("event") == "reported":
             continue
         facts = {key: value for key, value in entry.items() if key not in ("time", "event")}
-        facts["effect"] = without_seconds(facts.get("effect"))
+        facts["effect"] = without_seconds(facts.get("effect")) or None
         yield LogRow(
             time=str(entry.get("time", ""))[:19].replace("T", " "),
             event=str(entry.get("event", "")).replace("_", " "),
@@ -122,17 +124,24 @@ def without_seconds(effect: Json) -> Json:
 
 
 def _statement(files: CaseFiles) -> Iterator[str]:
-    diagnosis, result = files.get("diagnosis"), files.get("result")
+    diagnosis = files.get("diagnosis")
     if diagnosis is not None:
         yield "The store was opened for reading only, and no engine was started on it."
         yield _stood_still(diagnosis["store"])
-    if result is not None and result.get("applied"):
-        yield (
-            "The repair was made on a draft beside the store and swapped in; the original is kept until "
-            "`forensics case release`."
-        )
+    if any(entry.get("event") == "released" for entry in files.log):
+        yield f"{_SWAPPED}; what was kept for an undo was let go."
     elif diagnosis is not None:
-        yield "Nothing in the store has been changed by this tool."
+        yield _TOUCHED.get(phase_of(files), "Nothing in the store has been changed by this tool.")
+
+
+_SWAPPED = "The repair was made on a draft beside the store and swapped in"
+_TOUCHED = {
+    "repaired": f"{_SWAPPED}; the original is kept until `forensics case release`.",
+    "undone": f"{_SWAPPED}; it was undone since, and the store is the original again.",
+    "interrupted": "The exchange of entries of the store was begun and not finished.",
+    "rolled-back": "The exchange of entries of the store was begun and taken back; the store is the original.",
+    "copied": "Nothing in the store has been changed by this tool; the repaired copy stands elsewhere.",
+}
 
 
 def _stood_still(store: Mapping[str, Json]) -> str:

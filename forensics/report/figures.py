@@ -72,20 +72,28 @@ def _stacked(counts: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
     )
 
 
-def before_after(effects: Sequence[Mapping[str, Json]], records: Mapping[str, int]) -> tuple[Strip, ...]:
-    """Two bars per collection: what search finds of its `records` before the repair, and after it."""
-    return tuple(strip for effect in effects for strip in _twice(effect, records.get(effect["collection"])))
+def before_after(
+    effects: Sequence[Mapping[str, Json]], records: Mapping[str, int], *, done: bool = True
+) -> tuple[Strip, ...]:
+    """Two bars per collection: what search finds of its `records` before the repair, and after it (`done`) or as it
+    was planned.
+    """
+    after = ("finds", "after the repair") if done else ("would find", "as planned")
+    moments = {"before": ("finds", "before the repair"), "after": after}
+    return tuple(strip for e in effects for strip in _twice(e, records.get(e["collection"]), moments))
 
 
-def _twice(effect: Mapping[str, Json], records: int | None) -> Iterator[Strip]:
+def _twice(
+    effect: Mapping[str, Json], records: int | None, moments: Mapping[str, tuple[str, str]]
+) -> Iterator[Strip]:
     if effect["before"] is None or effect["after"] is None:
         return
     whole = max(records or 0, effect["before"], effect["after"])
-    for moment in ("before", "after"):
+    for moment, (finds, told) in moments.items():
         counts = [("indexed", effect[moment]), ("missing", whole - effect[moment])]
         yield Strip(
-            title=f"{effect['collection']} {moment}",
-            alt=f"search finds {number(effect[moment])} of {counted(whole, 'record')} {moment} the repair",
+            title=f"{effect['collection']}, {told}",
+            alt=f"search {finds} {number(effect[moment])} of {counted(whole, 'record')} {told}",
             bars=_stacked(counts),
         )
 

@@ -94,7 +94,7 @@ def plan_html(plan: Plan | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -
         "plan.html.j2",
         summary=plan_sentence(data),
         actions=[action_view(item) for item in data["actions"]],
-        effects=effect_views(data["effects"]),
+        effects=effect_views(data["effects"], tense="planned"),
         losses=[lost_sentence(redacted(item, reveal)) for item in data["losses"]],
         promised=data["promised"],
         remaining=data["remaining"],

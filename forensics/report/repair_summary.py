@@ -58,10 +58,13 @@ _CHOICES = {
 }
 
 
-def approval_sentence(action: Mapping[str, Json], *, done: bool = False) -> str:
+_TENSES = {"planned": "will be done", "done": "done", "tried": "tried on the draft alone"}
+
+
+def approval_sentence(action: Mapping[str, Json], *, tense: str = "planned") -> str:
     """Whether the plan does it, or did it, or what it would take."""
     if action["approved"]:
-        return "done" if done else "will be done"
+        return _TENSES[tense]
     codes = " ".join(action["codes"])
     match action["approval"]:
         case "accept-loss":
@@ -94,16 +97,20 @@ _SHARES = {
 }
 
 
-def effect_sentence(effect: Mapping[str, Json]) -> str:
-    """`search finds 300 records (30 before): 270 re-embedded`."""
+_FINDS = {"planned": "will find", "tried": "would find", "done": "finds"}
+
+
+def effect_sentence(effect: Mapping[str, Json], *, tense: str = "done") -> str:
+    """`search finds 300 records (30 before): 270 re-embedded`; of a plan, what it will find."""
     shares = [f"{number(effect[name])} {words}" for name, words in _SHARES.items() if effect.get(name)]
     tail = f": {joined(shares)}" if shares else ""
     if effect["after"] is None:
-        return f"what search finds is unknown{tail}"
-    return f"search finds {number(effect['after'])} records ({number(effect['before'])} before){tail}"
+        return f"how many records search {_FINDS[tense]} is not known{tail}"
+    before = f"({number(effect['before'])} before)" if effect["before"] is not None else "(unknown before)"
+    return f"search {_FINDS[tense]} {counted(effect['after'], 'record')} {before}{tail}"
 
 
-def plan_sentence(plan: Mapping[str, Json], *, done: bool = False) -> str:
+def plan_sentence(plan: Mapping[str, Json], *, tense: str = "planned") -> str:
     """What the plan comes to, or came to, in one line."""
     approved = [action for action in plan["actions"] if action["approved"]]
     lost = sum(effect["lost"] for effect in plan["effects"])
@@ -111,13 +118,16 @@ def plan_sentence(plan: Mapping[str, Json], *, done: bool = False) -> str:
         return "Nothing to do."
     if not approved:
         return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
+    amount = f"{counted(len(approved), 'action')} of {number(len(plan['actions']))}"
+    was = "was" if len(approved) == 1 else "were"
+    if tense == "tried":
+        return f"{amount} {was} tried on a draft, which was thrown away; none was done in the store."
     losing = (
         f"{counted(lost, 'record')} {'is' if lost == 1 else 'are'} not brought back"
         if lost
         else "no record is lost"
     )
-    tense = ("was" if len(approved) == 1 else "were") if done else "will be"
-    return f"{counted(len(approved), 'action')} of {number(len(plan['actions']))} {tense} done; {losing}."
+    return f"{amount} {was if tense == 'done' else 'will be'} done; {losing}."
 
 
 def outcome_of(test: Mapping[str, Json]) -> tuple[str, str]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from forensics.report.casefiles import CaseFiles
 from forensics.report.plain import counted, lowered, number, quoted, raised
-from forensics.report.repair_summary import applied_sentence, effect_sentence, plan_sentence
+from forensics.report.repair_summary import applied_sentence, plan_sentence
 from forensics.report.summary import CLOSED, above_notes, safe_to_open, state, verdict_sentence
 
 Json = Any
+Tense = Literal["planned", "tried", "done"]
+IN_PLACE = ("repaired", "copied")
+"""Phases in which what the plan comes to stands somewhere."""
+REFUSED = "not applied"
+"""The event that says so in the action log, with `why`."""
 _WORDS = {
     "closed": ("fatal", "Do not open"),
     "fatal": ("fatal", "Cannot be used"),
@@ -48,31 +53,55 @@ class Standing:
         """True where the actions of the plan were done: in the store, in a copy, or before an undo."""
         return self.phase in ("repaired", "copied", "undone")
 
+    @property
+    def tense(self) -> Tense:
+        """How the report speaks of the plan: `planned`, `done`, or `tried` on a draft that was thrown away."""
+        if self.phase in ("failed", "rolled-back"):
+            return "tried"
+        return "done" if self.carried_out else "planned"
+
+
+_MOVED = (" begins", " done", " taken back", " left open")
+
 
 def phase_of(files: CaseFiles) -> str:
-    """empty, looked, planned, refused, nothing-to-do, copied, repaired, interrupted or undone."""
+    """empty, looked, planned, nothing-to-do, refused, failed, copied, repaired, interrupted, rolled-back or undone.
+
+    `refused`: it was not begun, or broken off before the verification; `failed`: its draft did not pass that.
+    """
     result = files.get("result")
-    moves = [
-        str(e.get("event"))
-        for e in files.log
-        if str(e.get("event", "")).endswith((" begins", " done", " taken back"))
-    ]
-    if moves and moves[-1].endswith(" begins"):
+    moves = [event for event in _events(files) if event.endswith(_MOVED)]
+    if moves and moves[-1].endswith((" begins", " left open")):
         return "interrupted"
     if result is None:
-        return _unfinished(files)
+        return "rolled-back" if moves and moves[-1] == "apply taken back" else _unfinished(files)
+    if result.get("to"):
+        return "copied"
     if result.get("nothing_to_do"):
         return "nothing-to-do"
     if not result.get("applied"):
-        return "copied" if result.get("to") else "planned"
-    return "undone" if moves and moves[-1].startswith("undo") else "repaired"
+        return "planned"
+    undone = moves and moves[-1] in ("undo done", "redo taken back")
+    return "undone" if undone else "repaired"
+
+
+def _events(files: CaseFiles) -> list[str]:
+    return [str(entry.get("event", "")) for entry in files.log]
 
 
 def _unfinished(files: CaseFiles) -> str:
     verdict = files.get("verdict")
     if verdict is not None and not verdict["passed"]:
-        return "refused"
-    return "planned" if files.get("plan") else "looked" if files.get("diagnosis") else "empty"
+        return "failed"
+    if files.get("plan"):
+        return "refused" if refusal(files) else "planned"
+    return "looked" if files.get("diagnosis") else "empty"
+
+
+def refusal(files: CaseFiles) -> str:
+    """Why the plan of the case was not carried out when that was asked for; empty where it was not, or was since."""
+    last = next((e for e in reversed(files.log) if e.get("event") in ("planned", "applied", REFUSED)), {})
+    return str(last.get("why", "")) if last.get("event") == REFUSED else ""
 
 
 def standing(files: CaseFiles) -> Standing:
@@ -100,6 +129,9 @@ def _tone(files: CaseFiles, phase: str) -> tuple[str, str]:
         return ("warning", "Repaired in part, verified") if left else ("ok", "Repaired and verified")
     if phase == "copied":
         return "ok", "A repaired copy was made"
+    if phase in ("failed", "refused", "rolled-back"):
+        tone, word = _WORDS[state(diagnosis)] if diagnosis else ("warning", "Nothing examined yet")
+        return tone, f"{word}, not repaired"
     if diagnosis is None:
         return "warning", "Nothing examined yet"
     return _WORDS[state(diagnosis)]
@@ -124,8 +156,14 @@ def _sentences(files: CaseFiles, phase: str) -> Iterator[str]:
     elif phase == "copied":
         yield f"The store itself was not touched. The repaired copy stands at {result['to']}."
         yield before
+    elif phase == "failed":
+        yield "The repaired draft did not pass its verification and was thrown away; the store was left as it is."
+        yield before
     elif phase == "refused":
-        yield "The repaired draft did not pass its verification, so the store was left as it is."
+        yield f"The repair was asked for and not made; the store was left as it is. Why: {refusal(files)}"
+        yield before
+    elif phase == "rolled-back":
+        yield "The exchange of the repaired entries was begun and taken back: the store is the original."
         yield before
     elif phase == "interrupted":
         yield "The exchange of the repaired entries began and was not finished; no engine can open the store."
@@ -147,7 +185,7 @@ def _tiles(files: CaseFiles, phase: str) -> Iterator[Tile]:
     yield Tile(value=_total(diagnosis["collections"], "records"), label="records in SQLite", link="impact")
     yield _reach(files, diagnosis, phase)
     yield from _repaired_tiles(files, phase)
-    yield _findings_tile(diagnosis, files.get("after") if phase == "repaired" else None)
+    yield _findings_tile(diagnosis, files.get("after") if phase in IN_PLACE else None)
 
 
 def _findings_tile(before: Mapping[str, Json], after: Mapping[str, Json] | None) -> Tile:
@@ -170,14 +208,14 @@ def _reach(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str) -> Tile:
         for c in diagnosis["collections"]
     ]
     before = _total(rows, "reach")
-    if phase == "repaired" and files.get("after") is not None:
+    if phase in IN_PLACE and files.get("after") is not None:
         now = [
             {"reach": None if c["indexed"] is None else c["indexed"] + c["pending"]}
             for c in files.get("after")["collections"]
         ]
         return Tile(
             value=f"{before} → {_total(now, 'reach')}",
-            label="records that search finds",
+            label=f"records that search finds{' in the copy' if phase == 'copied' else ''}",
             link="verification",
             tone="ok",
         )
@@ -220,9 +258,12 @@ def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
     result = files.get("result")
     if not result.get("verified"):
         yield "Do not trust the store yet: see Verification for the tests that failed."
-    yield "Start the application again, and look at what it finds. The original is kept until you let it go."
-    yield f"To go back: `forensics undo --case {folder}`"
-    yield f"To let the original go: `forensics case release --case {folder}`"
+    yield "Start the application again, and look at what it finds."
+    if "released" in _events(files):
+        yield "The original was let go: there is no way back to it."
+    else:
+        yield f"The original is kept. To go back to it: `forensics undo --case {folder}`"
+        yield f"To let it go: `forensics case release --case {folder}`"
     for effect in (files.get("verdict") or {}).get("effects", ()):
         if effect["lost"]:
             lost = counted(effect["lost"], "record")
@@ -232,39 +273,17 @@ def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
 def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, folder: str) -> Iterator[str]:
     if not safe_to_open(diagnosis):
         yield f"{CLOSED}: stop every process that uses it."
-    else:
+    elif phase != "copied":
         yield "Let nobody write to the store until it is repaired: every write blurs its evidence."
-    if phase == "refused":
-        yield "See Verification for the tests that failed; the draft was thrown away."
+    if phase == "failed":
+        yield "See Verification for the tests that failed. Plan again; if it fails again, report it with this case."
+    elif phase in ("refused", "rolled-back"):
+        yield f"When that is out of the way: `forensics apply --case {folder} --yes`"
+    elif phase == "undone":
+        yield f"To have the repair again: `forensics undo --case {folder}`"
     elif phase == "planned":
         yield f"Read the plan below. To carry it out: `forensics apply --case {folder} --yes`"
     elif phase == "looked":
         yield f"Plan the repair: `forensics plan {diagnosis['store']['path']}`"
     elif phase == "copied":
-        yield f"Point the application at {files.get('result')['to']}."
-
-
-def impact(files: CaseFiles) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """(collection, sentences in the user's words) for every collection of the diagnosis."""
-    diagnosis = files.get("diagnosis")
-    rows = () if diagnosis is None else diagnosis["collections"]
-    effects = {effect["collection"]: effect for effect in (files.get("verdict") or {}).get("effects", ())}
-    return tuple((row["name"], tuple(_impact(row, effects.get(row["name"])))) for row in rows)
-
-
-def _impact(row: Mapping[str, Json], effect: Mapping[str, Json] | None) -> Iterator[str]:
-    held = counted(row["records"], "record") if row["records"] is not None else "an unknown number of records"
-    if row["missing"] is None:
-        yield f"Which of its {held} search still finds cannot be said: id map or rows are lost."
-    elif row["missing"]:
-        yield f"Search silently omits {number(row['missing'])} of its {held}."
-        yield "peek() and get() with embeddings fail as soon as they meet one of them."
-        yield "count(), and get() without embeddings, answer from SQLite as if nothing had happened."
-    else:
-        yield f"Search can find each of its {held}, as far as the ids tell."
-    if row["ghosts"]:
-        yield f"Its index holds {counted(row['ghosts'], 'id')} without a record; a search can return them."
-    if row["pending"]:
-        yield f"{counted(row['pending'], 'record')} wait in the queue for their turn; that is healthy."
-    if effect is not None:
-        yield f"After the repair {effect_sentence(effect)}."
+        yield f"Point the application at {files.get('result')['to']}; the damaged store stays as it is."

@@ -100,7 +100,9 @@ def _causes(causes: Sequence[Mapping[str, Json]]) -> Iterator[tuple[str, str]]:
 def _more(data: Mapping[str, Json], case: Path | None) -> str:
     files = evidence_files(case, data["code"]) if case else []
     lists = (
-        f" · in the case: {', '.join(visible(f'evidence/{path.name}') for path in files[:3])}" if files else ""
+        f" · in the case: {', '.join(visible(f'evidence/{path.name}') for path in files[:3])}"
+        if files
+        else ""
     )
     return f"forensics explain {data['code']}{lists}"
 
@@ -180,7 +182,7 @@ def plan_text(plan: Json) -> str:
     blocks = [
         f"{plan_sentence(data)} Nothing has been changed.",
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
-        _effects_text(data["effects"]),
+        _effects_text(data["effects"], tense="planned"),
         _wrapped(embedder_sentence(data["options"]), ""),
         _losses_text(data["losses"]),
         _codes_text(data),
@@ -205,8 +207,9 @@ def _place(item: Mapping[str, Json]) -> str:
     return "the store" if name is None else f"collection {quoted(name)}"
 
 
-def _effects_text(effects: Sequence[Mapping[str, Json]]) -> str:
-    return "\n".join(_wrapped(f"{quoted(e['collection'])}: {effect_sentence(e)}", "  ") for e in effects)
+def _effects_text(effects: Sequence[Mapping[str, Json]], *, tense: str = "done") -> str:
+    lines = (f"{quoted(e['collection'])}: {effect_sentence(e, tense=tense)}" for e in effects)
+    return "\n".join(_wrapped(line, "  ") for line in lines)
 
 
 def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:
@@ -244,7 +247,7 @@ def _test_text(test: Mapping[str, Json]) -> str:
 
 def result_text(result: Mapping[str, Json]) -> str:
     """What `apply` came to: done and verified or not, the records before and after, what stays, where."""
-    if not result["applied"]:
+    if not result["applied"] or result.get("to"):
         return _unapplied_text(result)
     lines = [applied_sentence(result), f"  {records_sentence(result['records'])}"]
     stay = " ".join(result["remaining"])

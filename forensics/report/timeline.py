@@ -30,6 +30,8 @@ _EVENTS = {
     "undo done": "The original stood in the store again.",
     "redo begins": "The undo of the undo began.",
     "redo done": "The repaired entries stood in the store again.",
+    "not applied": "The repair was asked for and not made.",
+    "draft discarded": "The draft was thrown away.",
     "released": "The kept original was let go; there is no undo any more.",
 }
 

@@ -142,7 +142,7 @@ class ActionView:
     why: str
 
 
-def action_view(data: Mapping[str, Json], *, done: bool = False) -> ActionView:
+def action_view(data: Mapping[str, Json], *, tense: str = "planned") -> ActionView:
     """An action's JSON as text; each code comes with the anchor of its finding."""
     return ActionView(
         title=data["title"],
@@ -150,7 +150,7 @@ def action_view(data: Mapping[str, Json], *, done: bool = False) -> ActionView:
         codes=tuple((code, anchor(code, data["collection"])) for code in data["codes"]),
         place=place_name(data["collection"]),
         approved=bool(data["approved"]),
-        approval=approval_sentence(data, done=done),
+        approval=approval_sentence(data, tense=tense),
         loses=loss_sentence(data),
         why=data["why"],
     )
@@ -175,8 +175,9 @@ def proof_view(data: Mapping[str, Json], reveal: Reveal = EVERYTHING) -> ProofVi
     return ProofView(name=data["name"], tone=tone, word=word, detail=detail, count=count)
 
 
-def effect_views(effects: Sequence[Mapping[str, Json]]) -> tuple[Fact, ...]:
-    """What becomes of each collection's records, in a sentence."""
+def effect_views(effects: Sequence[Mapping[str, Json]], *, tense: str = "done") -> tuple[Fact, ...]:
+    """What becomes, became or would have become of each collection's records, in a sentence."""
     return tuple(
-        Fact(label=effect["collection"], value=f"{raised(effect_sentence(effect))}.") for effect in effects
+        Fact(label=effect["collection"], value=f"{raised(effect_sentence(effect, tense=tense))}.")
+        for effect in effects
     )

@@ -220,7 +220,7 @@ def test_a_failed_verification_is_not_called_a_repair(report_case: Case, see: Se
     drop(report_case, "result.json", "diagnosis-after.json", "manifest-after.json", "log.jsonl")
     text = see(written(report_case)).text
 
-    assert "did not pass its verification, so the store was left as it is" in text
+    assert "did not pass its verification and was thrown away; the store was left as it is" in text
     assert "✖ failed" in text
     assert "Repaired and" not in text
 

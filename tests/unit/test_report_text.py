@@ -157,7 +157,7 @@ def test_the_plan_says_what_will_be_done_and_that_nothing_is_changed_yet() -> No
     assert "Nothing has been changed." in text.splitlines()[0]
     assert text.count("[x]") == sum(action["approved"] for action in plan["actions"])
     assert all(action["title"] in text for action in plan["actions"])
-    assert "search finds 300 records (21 before): 279 re-embedded" in text
+    assert "search will find 300 records (21 before): 279 re-embedded" in text
 
 
 def test_the_verdict_lists_every_test() -> None:
