@@ -41,6 +41,7 @@ class Stopped(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit status. Everything but the answer goes to stderr."""
     given = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are small: more threads would wait busily
     as_json = "--format=json" in given or ("--format", "json") in pairwise(given)
     _open_streams()
     try:

@@ -15,9 +15,10 @@ from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
 from forensics.codes import catalogue, lookup
 from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
 from forensics.model import Diagnosis as Result
+from forensics.readers.bulk import collector_seldom
 from forensics.seal import Fingerprint, fingerprint
 from forensics.store import Collection, Store
-from forensics.summaries import store_facts, summary, tool_facts
+from forensics.summaries import DECISIVE, store_facts, summary, tool_facts
 
 Progress = Callable[[str, float], None]
 NO_DATABASE = ("CF001", "CF002", "CF003")
@@ -66,6 +67,7 @@ class _Run:
             self.outcomes[code] = Outcome(code=code, outcome=outcome, reason=reason)  # pyright: ignore[reportArgumentType]
 
 
+@collector_seldom()
 def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress | None = None) -> Result:
     """The diagnosis of an open store. Nothing in it is opened for writing and no engine is started."""
     wanted = wanted or Scope()
@@ -78,11 +80,12 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
     _settle_lacking(run)
+    deciding = _deciding(store, wanted, run)
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
     return Result(
         tool=tool_facts(),
-        store=store_facts(store, findings, unchanged),
+        store=store_facts(store, deciding.findings, unchanged, decided=_is_decided(run, deciding)),
         collections=tuple(summary(collection) for collection in _collections(store, wanted)),
         findings=findings,
         checks=tuple(
@@ -103,6 +106,27 @@ def _rank(check: Check) -> tuple[int, str, bool]:
     last = max([check.code, *masking])
     level = -1 if check.code in NO_DATABASE else levels.index(check.code[:3])
     return level + (10 if check.run != "default" else 0), last, last != check.code
+
+
+def _deciding(store: Store, wanted: Scope, run: _Run) -> _Run:
+    """`run`, with those checks that decide whether the store is safe to open and that were not asked for.
+
+    Their findings are not reported. What may mask them runs as well, except for the walk through the database (CF102).
+    """
+    rest = _Run(findings=list(run.findings))
+    needed = DECISIVE | {code for code, masked in MASKS.items() if not DECISIVE.isdisjoint(masked)} - {"CF102"}
+    for check in sorted(CHECKS.values(), key=_rank):
+        one_of_many = wanted.collection is not None and check.scope == "collection"
+        if check.code in needed and (one_of_many or not wanted.wants(check)):
+            _run_check(check, store, Scope(only=frozenset({check.code})), rest)
+    _settle_lacking(rest)
+    return rest
+
+
+def _is_decided(run: _Run, deciding: _Run) -> bool:
+    """True where every check that decides ran, or its answer follows from another finding."""
+    both = ({**run.outcomes, **deciding.outcomes}.get(code) for code in DECISIVE)
+    return all(found is not None and found.outcome in ("clean", "found", "masked") for found in both)
 
 
 def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:

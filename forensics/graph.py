@@ -187,15 +187,30 @@ def _inspect(
     """
     slots = np.arange(links.shape[1], dtype=np.uint32)
     sound = counts <= links.shape[1]
-    used = slots[None, :] < np.where(sound, counts, 0).astype(np.uint32)[:, None]
-    beyond = used & (links >= total)
-    np.copyto(links, total + slots[None, :], where=~used | beyond)
-    out_of_range = beyond.any(axis=1)
-    to_self = (links == owners[:, None]).any(axis=1)
+    unused = slots[None, :] >= np.where(sound, counts, 0).astype(np.uint32)[:, None]
+    out_of_range = np.zeros(len(links), dtype=bool)
+    if links.max(initial=0) >= total:
+        beyond = (links >= total) & ~unused
+        out_of_range, unused = beyond.any(axis=1), unused | beyond
+    np.copyto(links, total + slots[None, :], where=unused)
+    to_self = _any_in_row(links == owners[:, None])
     links.sort(axis=1)
-    repeated = (links[:, 1:] == links[:, :-1]).any(axis=1)
+    repeated = _repeated(links)
     kinds = (~sound, out_of_range, to_self, repeated, counts == 0)
     return links, [owners[kind].astype(np.int64) for kind in kinds]
+
+
+def _any_in_row(cells: np.ndarray) -> np.ndarray:
+    """`cells.any(axis=1)`, in a tenth of the time where no cell holds."""
+    return np.asarray(cells.any(axis=1)) if cells.any() else np.zeros(len(cells), dtype=bool)
+
+
+def _repeated(links: np.ndarray) -> np.ndarray:
+    """(k,) bool: a sorted row holds a number twice. One look over all rows as one says mostly that none does."""
+    whole = links.ravel()
+    if not (whole[1:] == whole[:-1]).any():
+        return np.zeros(len(links), dtype=bool)
+    return _any_in_row(links[:, 1:] == links[:, :-1])
 
 
 def _joined(level: int, found: list[list[np.ndarray]], absent_level: np.ndarray) -> ListFaults:
@@ -259,22 +274,6 @@ def _next(frontier: np.ndarray, rows: RowsOf, seen: np.ndarray) -> np.ndarray:
 def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
-
-
-def in_degrees(files: HnswFiles) -> np.ndarray | Absent:
-    """(elements,) int64: how many level-0 lists name each element."""
-    header, level0, summary = files.geometry, files.level0, files.summary
-    if isinstance(header, Absent) or isinstance(level0, Absent) or isinstance(summary, Absent):
-        return NotAvailable("level 0 cannot be read")
-    total = header.cur_element_count
-    degrees = np.zeros(len(level0), dtype=np.int64)
-    for start in range(0, len(level0), CHUNK):
-        part = slice(start, start + CHUNK)
-        slots = np.arange(2 * header.M)[None, :]
-        used = slots < np.minimum(summary.counts[part], 2 * header.M)[:, None]
-        links = np.ascontiguousarray(level0["links"][part])[used]
-        degrees += np.bincount(links[links < len(level0)], minlength=len(level0))
-    return degrees if total else degrees[:0]
 
 
 def without_twin(files: HnswFiles, elements: np.ndarray, among: np.ndarray) -> np.ndarray:

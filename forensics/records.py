@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NONE = -1
 FEW = 1000
 """Pending ids up to which a join is known by them."""
+DENSE = 16
+"""Up to so many times the number of elements, labels are looked up in a table over all numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def _joined(
         known=known,
         unknown_reason=reason,
         ghosts=_ghosts(rows, labels, mapping, pending),
-        stray=_stray(mapping, summary),
+        stray=_stray(id_map, summary),
         deleted=None if summary is None else int(summary.deleted.sum()),
     )
 
@@ -135,6 +137,11 @@ def elements_of(labels: np.ndarray, summary: Level0Summary | None) -> np.ndarray
     if summary is None or len(summary.labels) == 0 or len(labels) == 0:
         return np.full(len(labels), NONE, dtype=np.int64)
     held = summary.labels.astype(np.int64)
+    top = int(held.max())
+    if held.min() >= 0 and top <= DENSE * len(held):  # a table costs less than a sort
+        place = np.full(top + 2, NONE, dtype=np.int64)
+        place[held] = np.arange(len(held))
+        return place[np.where((labels < 0) | (labels > top), top + 1, labels)]
     order = np.argsort(held, kind="stable")
     ranked = held[order]
     at = np.searchsorted(ranked, labels, side="right") - 1
@@ -160,10 +167,10 @@ def _ghosts(
     return tuple(sorted(name for name in extra if name not in pending))
 
 
-def _stray(mapping: Mapping[str, int], summary: Level0Summary | None) -> np.ndarray:
+def _stray(id_map: IdMap | BadIdMap | Absent, summary: Level0Summary | None) -> np.ndarray:
     if summary is None:
         return np.empty(0, dtype=np.int64)
-    mapped = np.fromiter(mapping.values(), dtype=np.int64, count=len(mapping))
+    mapped = id_map.labels() if isinstance(id_map, IdMap) else np.empty(0, dtype=np.int64)
     held = summary.labels.astype(np.int64)
     return np.flatnonzero(summary.live & (held >= 1) & ~np.isin(held, mapped))
 

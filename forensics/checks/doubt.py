@@ -90,7 +90,8 @@ def heard(collection: Collection, *, everything: bool = False) -> Testimony | Ab
 
     Absent where no embedder was given, or where it is that of another store, with the figures.
     """
-    everything = everything or first_doubtful_label(collection) is not None
+    if collection.store.embedder is not None:
+        everything = everything or first_doubtful_label(collection) is not None
     found = testimony_of(collection, everything=everything)
     if isinstance(found, Absent):
         return found

@@ -8,6 +8,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 LIKENESS = ("white space", "Unicode form", "case")
 _JOINERS = "\u200c\u200d"
 """Needed between letters of Persian, of Indian scripts, and in emoji; without meaning beside Latin ones."""
@@ -15,20 +17,32 @@ _LATIN_END = 0x250
 _INVISIBLE = frozenset("\u00ad\u180e\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff")
 _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _EDGE = re.compile(r"^\s|\s$")
+_DELETE = "\x7f"
 
 
-def malformed(ids: Sequence[str]) -> dict[int, tuple[str, ...]]:
-    """Position → what is wrong with that id, of those with which something is."""
-    if _all_plain(ids):
+def lines(ids: Sequence[str]) -> str:
+    """The ids, each on a line of its own (unless one holds a line break)."""
+    return "\n".join(ids)
+
+
+def malformed(ids: Sequence[str], text: str | None = None) -> dict[int, tuple[str, ...]]:
+    """Position → what is wrong with that id, of those with which something is. `text`: their `lines`, if known."""
+    if _all_plain(ids, lines(ids) if text is None else text):
         return {}
     found = ((row, _faults(name)) for row, name in enumerate(ids) if not _is_plain(name))
     return {row: faults for row, faults in found if faults}
 
 
-def _all_plain(ids: Sequence[str]) -> bool:
-    """True where one look at all ids, joined by spaces, shows that every one is plain."""
-    text = " ".join(ids)
-    return not ids or (text.isprintable() and text.strip(" ") == text != "" and "  " not in text)
+def _all_plain(ids: Sequence[str], text: str) -> bool:
+    """True where one look at all ids, a line each, shows that every one is plain."""
+    if not text.isascii():
+        text = " ".join(ids)
+        return text.isprintable() and text.strip(" ") == text != "" and "  " not in text
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    breaks = np.count_nonzero(codes < ord(" "))
+    spaced = " " in text and ("\n " in text or " \n" in text or text[0] == " " or text[-1] == " ")
+    lined = breaks == len(ids) - 1 == text.count("\n")
+    return not ids or (lined and not spaced and _DELETE not in text and "" not in ids)
 
 
 def _is_plain(name: str) -> bool:
@@ -63,11 +77,11 @@ def trimmed(name: str) -> str:
     return "".join(kept).strip()
 
 
-def alike(ids: Sequence[str]) -> list[tuple[str, list[str]]]:
+def alike(ids: Sequence[str], text: str | None = None) -> list[tuple[str, list[str]]]:
     """(what they differ in, the ids) of each group of distinct ids that look alike, in order of first
-    appearance."""
-    keys = _keys(ids)
-    if len(set(keys)) == len(ids):
+    appearance. `text`: their `lines`, where these are known."""
+    keys = _keys(ids, lines(ids) if text is None else text)
+    if keys is ids or len(set(keys)) == len(ids):
         return []
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for key, name in zip(keys, ids, strict=True):
@@ -76,9 +90,8 @@ def alike(ids: Sequence[str]) -> list[tuple[str, list[str]]]:
     return [(_difference(names), names) for names in distinct if len(names) > 1]
 
 
-def _keys(ids: Sequence[str]) -> Sequence[str]:
-    """Each id as a reader sees it: without white space, in one Unicode form, in one case."""
-    text = "\n".join(ids)
+def _keys(ids: Sequence[str], text: str) -> Sequence[str]:
+    """Each id as a reader sees it: without white space, in one Unicode form, in one case; `ids` where all are so."""
     if text.isascii() and not _has_inner_space(text):
         folded = text.lower().replace(" ", "")
         keys = ids if folded == text else folded.split("\n")

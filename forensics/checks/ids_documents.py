@@ -105,7 +105,8 @@ def _by_twins(collection: Collection, twins: Twins) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """How many groups of equal documents there are and agree; rows: positions of the records that do not."""
+    """How many groups of equal documents there are and agree; rows: positions of the records that do not. Where there
+    are none of these, `agreeing` says nothing."""
 
     groups: int
     agreeing: int
@@ -115,11 +116,14 @@ class Twins:
 def _odd_twins(collection: Collection) -> Twins:
     """None of them where too few groups agree, or too many do not."""
     groups = list(_equal_documents(collection))
-    odd = [_outliers(collection, rows) for rows in groups]
-    disagreeing = [found for found in odd if found]
+    most = min(RARE * len(groups), len(groups) - ENOUGH)
+    disagreeing: list[list[int]] = []
+    for rows in groups:
+        found = _outliers(collection, rows)
+        disagreeing += [found] if found else []
+        if len(disagreeing) > most:
+            return Twins(len(groups), 0, [])
     agreeing = len(groups) - len(disagreeing)
-    if agreeing < ENOUGH or len(disagreeing) > RARE * len(groups):
-        return Twins(len(groups), agreeing, [])
     return Twins(len(groups), agreeing, sorted(row for found in disagreeing for row in found))
 
 
@@ -158,6 +162,8 @@ def _outliers(collection: Collection, rows: list[int]) -> list[int]:
     vectors = segment_of(collection).files.vectors(records_of(collection).elements[rows]).astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(norms > 0, norms, 1)
+    if (unit @ unit[0] > ALIKE).all():
+        return []
     alike = unit @ unit.T > ALIKE
     best = int(alike.sum(axis=1).argmax())
     return [row for row, same in zip(rows, alike[best].tolist(), strict=True) if not same]

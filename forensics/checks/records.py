@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from forensics.absent import Absent
 from forensics.checks import records_content as records_content
 from forensics.checks import records_vectors as records_vectors
@@ -19,7 +21,7 @@ from forensics.store import Collection
 def id_malformed(collection: Collection) -> Iterator[Finding]:
     """Ids with white space at an end, with control or zero-width characters, or empty."""
     ids = needed(collection.rows).ids
-    faults = malformed(ids)
+    faults = malformed(ids, needed(collection.rows).text)
     if not faults:
         return
     bad = [ids[row] for row in faults]
@@ -57,7 +59,7 @@ def _collisions(bad: list[str], ids: list[str]) -> list[str]:
 def ids_alike(collection: Collection) -> Iterator[Finding]:
     """Groups of ids that differ only in white space, Unicode form or case. Case alone is only noted: it may
     be meant."""
-    groups = alike(needed(collection.rows).ids)
+    groups = alike(needed(collection.rows).ids, needed(collection.rows).text)
     if not groups:
         return
     kinds = Counter(kind for kind, _ in groups)
@@ -86,7 +88,7 @@ def ids_alike(collection: Collection) -> Iterator[Finding]:
 def id_duplicated(collection: Collection) -> Iterator[Finding]:
     """One id on two rows of the METADATA segment, which the table's own constraint forbids."""
     rows = collection.rows
-    if isinstance(rows, Absent) or len(set(rows.ids)) == len(rows):
+    if isinstance(rows, Absent) or _all_distinct(collection, rows.ids):
         return
     doubled = {name: count for name, count in Counter(rows.ids).items() if count > 1}
     at = [row for row, name in enumerate(rows.ids) if name in doubled]
@@ -102,3 +104,14 @@ def id_duplicated(collection: Collection) -> Iterator[Finding]:
         remedy=Remedy(action="compare-the-records", safety="manual"),
         lists={"ids": sorted(doubled), "rowids": rows.rowids[at]},
     )
+
+
+def _all_distinct(collection: Collection, ids: list[str]) -> bool:
+    """True where no id stands on two rows. Ids with different labels are different: those need no look at their text."""
+    records = collection.records
+    if not isinstance(records, Absent):
+        labels = records.labels[records.labels >= 0]
+        ranked = np.sort(labels)
+        rest = ids if (ranked[1:] == ranked[:-1]).any() else records.ids(records.labels < 0)
+        return len(set(rest)) == len(rest)
+    return len(set(ids)) == len(ids)

@@ -57,11 +57,24 @@ def record_without_content(collection: Collection) -> Iterator[Finding]:
 
 
 def _same_ids(database: Database, left: str, right: str) -> bool:
-    """True where two tables hold the same ids, as far as their number, sum and sum of squares (modulo a
-    prime) tell."""
+    """True where two tables hold the same ids: the same unbroken range, or else as far as their number, sum and
+    sum of squares (modulo a prime) tell."""
+    ranges = [_range(database, table) for table in (left, right)]
+    if None not in ranges:
+        return ranges[0] == ranges[1]
     sums = "count(*), total(id), total(id * id % 2147483647)"
     found = [database.rows(f"SELECT {sums} FROM {table}") for table in (left, right)]
     return not isinstance(found[0], Absent) and found[0] == found[1]
+
+
+def _range(database: Database, table: str) -> tuple[int, int] | None:
+    """The lowest and highest id of a table whose ids (rowids, so distinct integers) have no gap; else None."""
+    ends = "(SELECT count(*) FROM {0} NOT INDEXED), (SELECT min(id) FROM {0}), (SELECT max(id) FROM {0})"
+    found = database.rows(f"SELECT {ends.format(table)}")
+    if isinstance(found, Absent) or not all(isinstance(cell, int) for cell in found[0]):
+        return None
+    count, low, high = found[0]
+    return (low, high) if high - low + 1 == count else None
 
 
 def _ids_of(database: Database, sql: str, parameters: tuple[object, ...] = ()) -> np.ndarray | None:

@@ -17,3 +17,19 @@ def collector_paused() -> Generator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+RARELY = 100_000
+"""New objects after which the collector looks for garbage."""
+
+
+@contextmanager
+def collector_seldom() -> Generator[None]:
+    """Inside, the collector comes more rarely: what was read is no garbage, and it would walk over it again and again."""
+    often = gc.get_threshold()
+    if often[0]:  # 0: somebody switched it off
+        gc.set_threshold(max(often[0], RARELY), *often[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Un
 from forensics.handles import is_written_here
 from forensics.outside import in_child
 from forensics.readers.bulk import collector_paused
+from forensics.readers.record_rows import MetadataRows, SeqId, read_rows, read_seq_ids
 from forensics.readers.shelf import once
 
 DATABASE = "chroma.sqlite3"
@@ -31,23 +31,6 @@ SIDE_FILES = ("-journal", "-wal", "-shm")
 MAGIC = b"SQLite format 3\x00"
 Value = TypeVar("Value")
 How = Literal["immutable", "read-only", "copy"]
-
-
-@dataclass(frozen=True, slots=True)
-class SeqId:
-    """A sequence id as stored: its value (None if undecodable) and SQLite's type of the cell."""
-
-    value: int | None
-    stored: str
-
-    @classmethod
-    def decode(cls, cell: object) -> SeqId:
-        """Integers as they are; BLOBs of 8 bytes big-endian (0.4–0.6); of longer ones the low 8 bytes."""
-        if isinstance(cell, int):
-            return cls(cell, "integer")
-        if isinstance(cell, bytes):
-            return cls(int.from_bytes(cell[-8:], "big") if len(cell) >= 8 else None, "blob")
-        return cls(None, "null" if cell is None else type(cell).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +64,6 @@ class Migration:
     version: int
     filename: str
     hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataRows:
-    """The rows of `embeddings` of one METADATA segment in rowid order: ids (n) and rowids (n,) int64."""
-
-    ids: list[str]
-    rowids: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def read_header(path: Path) -> bytes | Absent:
@@ -245,41 +217,17 @@ class Database:
         if "embeddings" not in self.tables:
             return NotAvailable("table embeddings does not exist")
         with collector_paused():
-            return self._once(("rows", segment), lambda: self._metadata_rows(segment))
-
-    def _metadata_rows(self, segment: str) -> MetadataRows | Absent:
-        found = self.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))
-        if isinstance(found, Absent):
-            return found
-        rowids = np.fromiter(map(itemgetter(0), found), dtype=np.int64, count=len(found))
-        ids = list(map(itemgetter(1), found))
-        if np.all(rowids[1:] > rowids[:-1]):
-            return MetadataRows(ids, rowids)
-        order = np.argsort(rowids)  # cheaper than SQLite's own sort of what its covering index gives
-        return MetadataRows([ids[at] for at in order.tolist()], rowids[order])
+            return self._once(("rows", segment), lambda: read_rows(self, segment))
 
     def seq_ids(self, segment: str) -> np.ndarray | Absent:
         """(n,) int64 `embeddings.seq_id` in rowid order, decoded by the type of each cell; -1 = undecodable."""
         with collector_paused():
-            found = self.rows(
-                "SELECT seq_id FROM embeddings NOT INDEXED WHERE segment_id = ? ORDER BY id", (segment,)
-            )
-        if isinstance(found, Absent):
-            return found
-        cells = list(map(itemgetter(0), found))
-        if set(map(type, cells)) <= {int}:
-            return np.array(cells, dtype=np.int64)
-        return np.fromiter(map(_seq_number, cells), dtype=np.int64, count=len(cells))
+            return read_seq_ids(self, segment)
 
     def sequence_of(self, table: str) -> int | None:
         """SQLite's own last rowid of an AUTOINCREMENT table; None for Chroma's tables, which have none."""
         found = self.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
         return None if isinstance(found, Absent) or not found else int(found[0][0])
-
-
-def _seq_number(cell: object) -> int:
-    value = cell if isinstance(cell, int) else SeqId.decode(cell).value
-    return -1 if value is None or value >= 2**63 else value
 
 
 _LEFT_OPEN: list[sqlite3.Connection] = []

@@ -11,7 +11,9 @@ import mmap
 import os
 import pickle
 import pickletools
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +35,7 @@ class BadIdMap(Absent):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class IdMap:
     """The id map as stored. `form` is "class" (0.4–0.6) or "dict" (1.x). Unknown fields are None."""
 
@@ -47,8 +49,14 @@ class IdMap:
     has_max_seq_id: bool = True
 
     def labels(self) -> np.ndarray:
-        """(n,) int64 labels in the order of `id_to_label`."""
-        return np.fromiter(self.id_to_label.values(), dtype=np.int64, count=len(self.id_to_label))
+        """(n,) int64 labels in the order of `id_to_label`; read-only."""
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        found = np.fromiter(self.id_to_label.values(), dtype=np.int64, count=len(self.id_to_label))
+        found.flags.writeable = False
+        return found
 
 
 class _Stub:
@@ -149,8 +157,12 @@ def _shape_problem(state: object) -> str | None:
     return None
 
 
-def _in_range(labels: Any) -> bool:
-    return not labels or (min(labels) >= 0 and max(labels) < 2**63)
+def _in_range(labels: Collection[int]) -> bool:
+    try:
+        numbers = np.fromiter(labels, dtype=np.int64, count=len(labels))
+    except OverflowError:
+        return False
+    return not numbers.size or int(numbers.min()) >= 0
 
 
 def _from_state(state: dict[str, Any], form: Literal["class", "dict"]) -> IdMap:

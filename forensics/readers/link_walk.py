@@ -88,24 +88,26 @@ def _walk_block(
     """
     tall, offsets, heights = out
     nonzero = np.flatnonzero(block).tolist()
-    here, index, size = 0, 0, len(block)
+    here, index, size, words = 0, 0, len(block), 0
     while here < size and element < count:
-        index = bisect_left(nonzero, here, index)
+        index = bisect_left(nonzero, here, index, min(index + words, len(nonzero)))
         stop = nonzero[index] if index < len(nonzero) else size
-        skipped = min(stop - here, count - element)
-        element += skipped
-        here += skipped
-        if here >= size or element >= count or here < stop:
-            break
-        length = int(block[here])
-        problem = _length_problem(length, element, base + here, total, per_list)
-        if problem is not None:
-            return element, base + here, problem
+        if stop - here >= count - element or stop == size:
+            skipped = min(stop - here, count - element)
+            return element + skipped, base + here + skipped, None
+        element += stop - here
+        length = int(block[stop])
+        levels, odd = divmod(length, per_list)
+        words = (
+            1 + length // 4
+        )  # the next length that is not zero stands at most so many non-zero words from here
+        here = stop + words
+        if odd or levels > layout.MAX_LEVEL or base + here > total:
+            return element, base + stop, _length_problem(length, element, base + stop, total, per_list)
         tall.append(element)
-        offsets.append(4 * (base + here + 1))
-        heights.append(length // per_list)
+        offsets.append(4 * (base + stop + 1))
+        heights.append(levels)
         element += 1
-        here += 1 + length // 4
     return element, base + here, None
 
 

@@ -6,7 +6,6 @@ file is measured once; outside nothing is kept.
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Callable, Generator, Hashable
@@ -15,13 +14,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
+from forensics.readers.bulk import collector_seldom
+
 SETTLED_NS = 40_000_000
 """A file that was changed less than this ago could be changed again within the same tick of the kernel's clock."""
 COARSE_NS = 3_000_000_000
 """The same for a file system that keeps whole seconds."""
-
-RARELY = 100_000
-"""New objects after which the collector looks for garbage."""
 
 Value = TypeVar("Value")
 _SHELF: ContextVar[dict[Hashable, Any] | None] = ContextVar("shelf", default=None)
@@ -29,21 +27,16 @@ _SHELF: ContextVar[dict[Hashable, Any] | None] = ContextVar("shelf", default=Non
 
 @contextmanager
 def shelf() -> Generator[None]:
-    """What `once` and `once_of` found is kept until the end of the block; the outermost block counts.
-
-    What is kept is no garbage: the collector, which would walk over it again and again, comes more rarely meanwhile.
-    """
+    """What `once` and `once_of` found is kept until the end of the block; the outermost block counts."""
     if _SHELF.get() is not None:
         yield
         return
-    token, often = _SHELF.set({}), gc.get_threshold()
-    if often[0]:  # 0: somebody switched it off
-        gc.set_threshold(max(often[0], RARELY), *often[1:])
+    token = _SHELF.set({})
     try:
-        yield
+        with collector_seldom():
+            yield
     finally:
         _SHELF.reset(token)
-        gc.set_threshold(*often)
 
 
 def once(kind: Hashable, path: Path, read: Callable[[], Value], *sides: Path) -> Value:

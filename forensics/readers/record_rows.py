@@ -1,0 +1,116 @@
+"""The rows of `embeddings` of one METADATA segment: ids, rowids and seq_ids, millions at a time.
+
+SQLite puts the cells of a column into one text, which takes half of handing them out row by row; where that could not
+be cut into the same cells again, rows are fetched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forensics.absent import Absent
+
+if TYPE_CHECKING:
+    from forensics.readers.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SeqId:
+    """A sequence id as stored: its value (None if undecodable) and SQLite's type of the cell."""
+
+    value: int | None
+    stored: str
+
+    @classmethod
+    def decode(cls, cell: object) -> SeqId:
+        """Integers as they are; BLOBs of 8 bytes big-endian (0.4–0.6); of longer ones the low 8 bytes."""
+        if isinstance(cell, int):
+            return cls(cell, "integer")
+        if isinstance(cell, bytes):
+            return cls(int.from_bytes(cell[-8:], "big") if len(cell) >= 8 else None, "blob")
+        return cls(None, "null" if cell is None else type(cell).__name__)
+
+
+@dataclass(frozen=True)
+class MetadataRows:
+    """The rows of `embeddings` of one METADATA segment in rowid order: ids (n) and rowids (n,) int64."""
+
+    ids: list[str]
+    rowids: np.ndarray
+
+    @cached_property
+    def text(self) -> str:
+        """All ids, a line each."""
+        return "\n".join(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_rows(database: Database, segment: str) -> MetadataRows | Absent:
+    """All ids of a METADATA segment with their rowids, in rowid order."""
+    found = _listed(database, segment) or _fetched(database, segment)
+    if isinstance(found, Absent):
+        return found
+    ids, rowids = found
+    if np.all(rowids[1:] > rowids[:-1]):
+        return MetadataRows(ids, rowids)
+    order = np.argsort(rowids)  # cheaper than SQLite's own sort of what its covering index gives
+    return MetadataRows([ids[at] for at in order.tolist()], rowids[order])
+
+
+def _listed(database: Database, segment: str) -> tuple[list[str], np.ndarray] | None:
+    """Ids and rowids, put into one text each by SQLite; None where some id is no text or holds a line break."""
+    segments = database.segments
+    alone = not isinstance(segments, Absent) and sum(row.scope == "METADATA" for row in segments) == 1
+    answer = database.rows(
+        "SELECT count(*), sum(typeof(embedding_id) = 'text'), group_concat(id), group_concat(embedding_id, char(10))"
+        f" FROM embeddings {'NOT INDEXED' if alone else ''} WHERE segment_id = ?",  # by rowid where it costs no more
+        (segment,),
+    )
+    if isinstance(answer, Absent) or not answer[0][0] or answer[0][0] != answer[0][1]:
+        return None
+    count, _, numbers, names = answer[0]
+    ids, rowids = names.split("\n"), _numbers(numbers)
+    return (ids, rowids) if len(ids) == count == len(rowids) else None
+
+
+def _numbers(text: str) -> np.ndarray:
+    return np.fromstring(text, dtype=np.int64, sep=",")
+
+
+def _fetched(database: Database, segment: str) -> tuple[list[str], np.ndarray] | Absent:
+    """Ids and rowids, whatever the ids are."""
+    found = database.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))
+    if isinstance(found, Absent):
+        return found
+    rowids = np.fromiter(map(itemgetter(0), found), dtype=np.int64, count=len(found))
+    return list(map(itemgetter(1), found)), rowids
+
+
+def read_seq_ids(database: Database, segment: str) -> np.ndarray | Absent:
+    """(n,) int64 `embeddings.seq_id` in rowid order, decoded by the type of each cell; -1 = undecodable."""
+    cells = "SELECT id, seq_id FROM embeddings NOT INDEXED WHERE segment_id = ? ORDER BY id"
+    answer = database.rows(
+        "SELECT count(*), sum(typeof(seq_id) = 'integer'), group_concat(seq_id), group_concat(id)"
+        f" FROM ({cells})",
+        (segment,),
+    )
+    if not isinstance(answer, Absent) and answer[0][0] and answer[0][0] == answer[0][1]:
+        seqs, rowids = _numbers(answer[0][2]), _numbers(answer[0][3])
+        if len(seqs) == len(rowids) == answer[0][0] and np.all(rowids[1:] > rowids[:-1]):
+            return seqs
+    found = database.rows(cells, (segment,))
+    if isinstance(found, Absent):
+        return found
+    return np.fromiter((_seq_number(cell) for _, cell in found), dtype=np.int64, count=len(found))
+
+
+def _seq_number(cell: object) -> int:
+    value = cell if isinstance(cell, int) else SeqId.decode(cell).value
+    return -1 if value is None or value >= 2**63 else value
