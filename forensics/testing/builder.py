@@ -211,11 +211,11 @@ class StoreBuilder:
         )
         self.model.update_metadata(collection, changes)
 
-    def restart(self, python: Path | str | None = None) -> None:
-        """A new engine process, of another release if one is given."""
+    def restart(self, python: Path | str | None = None, *, prefix: Sequence[str] = ()) -> None:
+        """A new engine process, of another release if one is given; `prefix` as for Engine."""
         self.engine.close()
         self.python = python or self.python
-        self.engine = Engine(self.store, self.python)
+        self.engine = Engine(self.store, self.python, prefix=prefix)
 
     def peer(self) -> StoreBuilder:
         """A second process on the same store, with the same model."""

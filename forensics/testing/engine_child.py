@@ -96,6 +96,11 @@ class Child:
         """Every id, in the order of the engine."""
         return self.collection(collection).get(include=[])["ids"]
 
+    def documents(self, collection: str) -> dict[str, str | None]:
+        """id → document, of every record."""
+        found = self.collection(collection).get(include=["documents"])
+        return dict(zip(found["ids"], found["documents"], strict=True))
+
     def vectors(self, collection: str, ids: list[str] | None = None) -> Json:
         """`get` with embeddings: ids and their vectors, as many of each as the engine returns."""
         return _vectors(self.collection(collection).get(ids=ids, include=["embeddings"]))
@@ -117,7 +122,7 @@ class Child:
 
 def _old_settings(settings: Json) -> Json:
     names = {"ef_construction": "construction_ef", "ef_search": "search_ef"}
-    return {"metadata": {f"hnsw:{names.get(key, key)}": value for key, value in settings.items()}}
+    return {"metadata": {f"hnsw:{names.get(key, key)}": value for key, value in settings.items()} or None}
 
 
 def _new_settings(settings: Json) -> Json:

@@ -1,0 +1,192 @@
+"""Is a store broken? Judged by what its user was told and by what engines answer on copies; no check is asked.
+
+The symptoms, each with a count: `raises`, `dies`, `hangs` (calls that do); `lost` (acknowledged ids that the engine does
+not have); `risen` (ids that were deleted, or never written); `text-stale` (an older document than the acknowledged one);
+`vector-absent`, `vector-wrong` (against the embedding of the record's own document); `not-found` (records that a search
+for their own text does not find among the first ten); `later-writes-lost` (of new records, after a flush and reopening).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from forensics.testing.builder import Engine, EngineDied, EngineHung, EngineRaised, as_json
+from forensics.testing.embedder import embed
+from forensics.testing.natural import Life
+from forensics.testing.texts import Record, fresh
+
+TIMEOUT = 60.0
+TOLERANCE = 1e-4
+BATCH = 50
+LATER = 60
+NEIGHBOURS = 10
+UNSEEN_SHARE = 0.02
+
+
+@dataclass(slots=True)
+class Verdict:
+    """collection → symptom → count, by one release; `errors` are the engine's own words."""
+
+    release: str
+    symptoms: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+    errors: list[str] = field(default_factory=list[str])
+
+    @property
+    def broken(self) -> bool:
+        return any(self.symptoms.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the user of one collection was told: the records, and the ids of calls that were never acknowledged."""
+
+    records: dict[str, Record]
+    doubtful: set[str]
+
+
+def judge(life: Life, engines: dict[str, Path], scratch: Path) -> list[Verdict]:
+    """One verdict per release, each on a copy of its own below `scratch`."""
+    told = {
+        name: Told(records, life.doubtful.get(name, set()))
+        for name, records in life.store.model.records.items()
+    }
+    return [_verdict(life.store.store, release, python, told, scratch) for release, python in engines.items()]
+
+
+def _verdict(store: Path, release: str, python: Path, told: dict[str, Told], scratch: Path) -> Verdict:
+    copy = scratch / f"judged-by-{release}"
+    shutil.copytree(store, copy)
+    verdict = Verdict(release, {name: Counter() for name in told})
+    with Session(copy, python, verdict) as session:
+        for name, known in told.items():
+            _hear(session, name, known)
+    _later_writes(copy, python, list(told), verdict)
+    shutil.rmtree(copy)
+    return verdict
+
+
+class Session:
+    """Engine processes on one copy, a new one after each that died; what goes wrong is counted in the verdict."""
+
+    def __init__(self, copy: Path, python: Path, verdict: Verdict) -> None:
+        self.copy, self.python, self.verdict = copy, python, verdict
+        self._engine: Engine | None = None
+
+    def ask(self, name: str, call: str, **arguments: Any) -> Any:
+        """The answer, or None after noting what happened instead."""
+        if self._engine is None:
+            self._engine = Engine(self.copy, self.python)
+        try:
+            return self._engine.call(call, collection=name, timeout=TIMEOUT, **arguments)
+        except EngineRaised as error:
+            self._note(name, call, "dies" if error.type == "PanicException" else "raises", error)
+        except EngineDied as error:
+            self._note(name, call, "dies", error)
+            self.close()
+        except EngineHung as error:
+            self._note(name, call, "hangs", error)
+            self.close()
+        return None
+
+    def _note(self, name: str, call: str, kind: str, error: Exception) -> None:
+        self.verdict.symptoms[name][kind] += 1
+        self.verdict.errors.append(f"{call}: {error}"[:200])
+
+    def close(self) -> None:
+        """Ends the process, if one is alive."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _hear(session: Session, name: str, told: Told) -> None:
+    """Ids, texts, vectors, and a search for every record by its own text."""
+    count = session.verdict.symptoms[name]
+    texts = session.ask(name, "documents")
+    if texts is None:
+        return
+    _compare_ids(count, texts, told)
+    vectors = session.ask(name, "vectors")
+    if vectors is not None:
+        _compare_vectors(count, texts, vectors)
+    _search(session, name, texts)
+    count += Counter()  # in place: zero counts go
+
+
+def _search(session: Session, name: str, texts: dict[str, str | None]) -> None:
+    """A fresh graph, too, has an element or two that searches do not meet: so few are no symptom."""
+    given = [(id, text) for id, text in texts.items() if text]
+    unseen = 0
+    for start in range(0, len(given), BATCH):
+        part = given[start : start + BATCH]
+        found = session.ask(name, "query", documents=[text for _, text in part], k=NEIGHBOURS)
+        if found is None:
+            return
+        unseen += sum(id not in near for (id, _), near in zip(part, found, strict=True))
+    if unseen > max(2, UNSEEN_SHARE * len(given)):
+        session.verdict.symptoms[name]["not-found"] += unseen
+
+
+def _compare_ids(count: Counter[str], texts: dict[str, str | None], told: Told) -> None:
+    sure = told.records.keys() - told.doubtful
+    count["lost"] += len(sure - texts.keys())
+    count["risen"] += len(texts.keys() - told.records.keys() - told.doubtful)
+    count["text-stale"] += sum(
+        texts[name] != told.records[name].document for name in sorted(sure & texts.keys())
+    )
+
+
+def _compare_vectors(count: Counter[str], texts: dict[str, str | None], answer: dict[str, Any]) -> None:
+    count["vector-absent"] += len(texts) - len(answer["vectors"])
+    pairs = [
+        (vector, texts[name])
+        for name, vector in zip(answer["ids"], answer["vectors"], strict=False)
+        if texts.get(name)
+    ]
+    if not pairs:
+        return
+    stored = _unit(np.array([vector for vector, _ in pairs]))
+    made = _unit(embed([text or "" for _, text in pairs]).astype(np.float64))
+    count["vector-wrong"] += int((np.abs(stored - made).max(axis=1) > TOLERANCE).sum())
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+
+
+def _later_writes(copy: Path, python: Path, names: Sequence[str], verdict: Verdict) -> None:
+    """New records, enough for several flushes, seen again by another process."""
+    batches: Sequence[Sequence[Record]] = [fresh(10, start=90_000 + start) for start in range(0, LATER, 10)]
+    with Session(copy, python, verdict) as session:
+        taken = [name for name in names if _write(session, name, batches)]
+    with Session(copy, python, verdict) as session:
+        for name in taken:
+            texts = session.ask(name, "documents")
+            if texts is not None:
+                missing = sum(record.id not in texts for batch in batches for record in batch)
+                verdict.symptoms[name]["later-writes-lost"] += missing
+    for count in verdict.symptoms.values():
+        count += Counter()  # in place: zero counts go
+
+
+def _write(session: Session, name: str, batches: Sequence[Sequence[Record]]) -> bool:
+    """True where the engine took all of them."""
+    before = sum(session.verdict.symptoms[name].values())
+    for batch in batches:
+        session.ask(name, "write", how="add", records=[as_json(record) for record in batch])
+        if sum(session.verdict.symptoms[name].values()) > before:
+            return False
+    return True
