@@ -114,7 +114,9 @@ def _deciding(store: Store, wanted: Scope, run: _Run) -> _Run:
     Their findings are not reported. What may mask them runs as well, except for the walk through the database (CF102).
     """
     rest = _Run(findings=list(run.findings))
-    needed = DECISIVE | {code for code, masked in MASKS.items() if not DECISIVE.isdisjoint(masked)} - {"CF102"}
+    needed = DECISIVE | {code for code, masked in MASKS.items() if not DECISIVE.isdisjoint(masked)} - {
+        "CF102"
+    }
     for check in sorted(CHECKS.values(), key=_rank):
         one_of_many = wanted.collection is not None and check.scope == "collection"
         if check.code in needed and (one_of_many or not wanted.wants(check)):

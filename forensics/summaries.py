@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from forensics.store import Collection, Store
 
 UNSAFE = frozenset({"CF202", "CF205", "CF401", "CF402", "CF403", "CF412"})
 """Opening such a store with Chroma destroys data; CF301 joins them where the queue holds vectors."""
+DECISIVE = UNSAFE | {"CF203", "CF204", "CF301", "CF804"}
+"""These, and what may count what opening destroys: their checks decide whether a store is safe to open."""
 
 
 def tool_facts() -> dict[str, object]:
@@ -29,14 +32,19 @@ def tool_facts() -> dict[str, object]:
     }
 
 
-def store_facts(store: Store, findings: tuple[Finding, ...], unchanged: bool) -> dict[str, object]:
-    """The `store` object of the JSON."""
+def store_facts(
+    store: Store, findings: Iterable[Finding], unchanged: bool, *, decided: bool
+) -> dict[str, object]:
+    """The `store` object of the JSON. `findings` hold all of what decides about opening, asked for or not.
+
+    Nothing against opening is known (None, not True) where `decided` is False: a check that decides could not run.
+    """
     database = store.database
     unsafe = sorted({found.code for found in findings if _is_unsafe(store, found)})
     return {
         "path": str(store.path),
         "chroma": "unknown" if isinstance(database, Absent) else written_by(database.migrations),
-        "safe_to_open": not unsafe,
+        "safe_to_open": False if unsafe else (True if decided else None),
         "unsafe_because": unsafe,
         "unchanged": unchanged,
         "in_use": None if isinstance(store.handles, Absent) else store.in_use,

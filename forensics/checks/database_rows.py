@@ -9,9 +9,9 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.database_catalogue import claimed
+from forensics.checks.lost_catalogue import is_catalogue_lost
 from forensics.checks.places import examples, in_table
 from forensics.checks.registry import check, finding
-from forensics.checks.lost_catalogue import is_catalogue_lost
 from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.distinct import embedding_segments, ids_without, rows_of

@@ -48,11 +48,13 @@ def damages(diagnosis: Mapping[str, Json]) -> list[Json]:
 def is_complete(diagnosis: Mapping[str, Json]) -> bool:
     """True where every check that was asked for ran on whole data of a store that stood still."""
     broken = any(check["outcome"] in ("skipped", "partial", "crashed") for check in diagnosis["checks"])
-    return bool(diagnosis["store"].get("unchanged", True)) and not broken
+    undecided = diagnosis["store"].get("safe_to_open", True) is None
+    return bool(diagnosis["store"].get("unchanged", True)) and not broken and not undecided
 
 
 def safe_to_open(diagnosis: Mapping[str, Json]) -> bool:
-    return bool(diagnosis["store"].get("safe_to_open", True))
+    """False where opening is known to destroy something."""
+    return diagnosis["store"].get("safe_to_open", True) is not False
 
 
 def state(diagnosis: Mapping[str, Json]) -> str:
@@ -82,6 +84,8 @@ def verdict_sentence(diagnosis: Mapping[str, Json]) -> str:
 
 
 def _hindered(diagnosis: Mapping[str, Json]) -> str:
+    if diagnosis["store"].get("safe_to_open", True) is None:
+        return ": whether the store is safe to open is not known"
     return "".join(f": {lowered(defect(finding['code']))}" for finding in above_notes(diagnosis)[:1])
 
 

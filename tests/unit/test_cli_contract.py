@@ -51,7 +51,7 @@ DIAGNOSIS = {
     "findings": [FINDING],
     "checks": [{"code": str, "outcome": str, "reason": str}],
 }
-STORE = {"path": str, "chroma": str, "safe_to_open": bool}
+STORE = {"path": str, "chroma": str, "safe_to_open": bool | None}
 OUTCOMES = {"clean", "found", "skipped", "partial", "crashed", "not-asked", "masked"}
 RESULT = {
     "schema": {1},
