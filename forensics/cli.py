@@ -41,7 +41,9 @@ class Stopped(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit status. Everything but the answer goes to stderr."""
     given = list(sys.argv[1:] if argv is None else argv)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are small: more threads would wait busily
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # our matrices are small: more threads would wait busily
     as_json = "--format=json" in given or ("--format", "json") in pairwise(given)
     _open_streams()
     try:
@@ -66,6 +68,9 @@ def _answer(given: list[str]) -> Answer | int:
 
     if needs_supervision(options):
         return supervised(given)
+    from forensics.cli_text import fit_terminal
+
+    fit_terminal()
     module = import_module(f"forensics.{_HOMES[options.verb]}")
     with _stdout_for_the_answer():
         try:

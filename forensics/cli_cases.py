@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from forensics import verbs
 from forensics.cli_answer import Answer, labelled, need_case, pair, refuse_less, watched, would
 from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE
+from forensics.report.plain import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -68,10 +69,9 @@ def case(options: Namespace) -> Answer:
     if options.dry_run:
         return would(f"What is kept for an undo of {opened.store} would be deleted.")
     result = verbs.release(opened)
-    kept = "the original" if result["state"] == "repaired" else "the repaired store"
-    return Answer(
-        result, f"{kept.capitalize()} is deleted ({result['freed']:,} bytes); there is no undo any more."
-    )
+    kept = "The original" if result["state"] == "repaired" else "The repaired store"
+    freed = counted(result["freed"], "byte")
+    return Answer(result, f"{kept} is deleted ({freed}); there is no undo any more.")
 
 
 def export(options: Namespace) -> Answer:
@@ -85,7 +85,9 @@ def export(options: Namespace) -> Answer:
         **pair(options),
         metadata_segment=options.metadata_segment,
     )
-    text = f"{result['records']:,} records written to {result['file']}; {result['without_vector']:,} have no vector."
+    without = result["without_vector"]
+    lacking = f"{without:,} {'has' if without == 1 else 'have'} no vector"
+    text = f"{counted(result['records'], 'record')} written to {result['file']}; {lacking}."
     unread = [f"{name} ({reason})" for name, reason in result["unreadable"].items()]
     error = f"The records of these collections cannot be read: {', '.join(unread)}." if unread else None
     return Answer(result, text, EXIT_INCOMPLETE if unread else 0, error)

@@ -12,6 +12,7 @@ from forensics.cli_answer import Answer, labelled, pair, watched, why_incomplete
 from forensics.cli_arguments import codes
 from forensics.codes import catalogue
 from forensics.errors import EXIT_INCOMPLETE
+from forensics.report.plain import counted, wrapped
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -63,10 +64,20 @@ def explain(options: Namespace) -> Answer:
     """The page; without a code every code with its name."""
     if options.what is None:
         rows = catalogue().values()
-        text = "\n".join(f"{row.code} {row.name} ({row.severity}): {row.defect}" for row in rows)
+        text = told = "\n".join(f"{row.code} {row.name} ({row.severity}): {row.defect}" for row in rows)
     else:
-        text = verbs.explain(options.what)
-    return Answer({"schema": 1, "query": options.what, "text": text}, text)
+        told = verbs.explain(options.what)
+        text = _fitted(told)
+    return Answer({"schema": 1, "query": options.what, "text": told}, text)
+
+
+def _fitted(page: str) -> str:
+    """The page with its paragraphs as wide as the terminal; headings, lists, tables and code stay as they are."""
+    blocks = page.split("\n\n")
+    kept = ("#", "-", "*", "|", "`", " ", *"123456789")
+    return "\n\n".join(
+        block if block.startswith(kept) else wrapped(" ".join(block.split())) for block in blocks
+    )
 
 
 def copy(options: Namespace) -> Answer:
@@ -75,7 +86,7 @@ def copy(options: Namespace) -> Answer:
         return would(f"{options.store} would be copied to {options.dest}.")
     made = verbs.copy(options.store, options.dest)
     count, size = len(made.entries), sum(entry.size for entry in made.entries if entry.kind == "file")
-    text = f"{count} entries, {size:,} bytes apparent, copied to {options.dest} and verified by hash."
+    text = f"{counted(count, 'entry')}, {counted(size, 'byte')} apparent, copied to {options.dest} and verified by hash."
     return Answer({"schema": 1, "dest": str(options.dest), "entries": count, "bytes": size}, text)
 
 

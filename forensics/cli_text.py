@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TextIO
 
-from forensics.report.plain import visible
+from forensics.report.plain import WIDTH, visible
 
 STYLES = (
     ("fatal", "bold red"),
@@ -18,6 +19,13 @@ STYLES = (
     ("Do not open", "bold white on red"),
 )
 Progress = Callable[[str, float], None]
+
+
+def fit_terminal() -> None:
+    """Texts are made as narrow as the terminal on stdout is, from 60 to 100 columns; elsewhere they have 100."""
+    stream = sys.stdout
+    if stream is not None and stream.isatty():  # pyright: ignore[reportUnnecessaryComparison] - None where it was closed
+        WIDTH.set(max(60, min(100, shutil.get_terminal_size().columns)))
 
 
 def show(text: str, *, plain: bool = False) -> None:

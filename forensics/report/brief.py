@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from forensics.report.plain import counted, joined, quoted, visible
+from forensics.report.plain import WIDTH, counted, joined, quoted, visible, wrapped
 from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
@@ -20,7 +20,6 @@ from forensics.report.repair_summary import (
 from forensics.report.summary import above_notes, as_json, headline
 
 Json = Any
-WIDTH = 100
 MANY = 8
 """Lines of one kind that are shown; the report has all."""
 
@@ -42,7 +41,7 @@ def _note(code: str, same: Sequence[Mapping[str, Json]]) -> str:
     listed = f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 3 else joined(names)
     place = f" in {listed}" if names else ""
     amount = counted(sum(note["count"] for note in same), same[0]["unit"])
-    return f"  {code} {same[0]['name']:<26} {textwrap.shorten(amount + place, WIDTH - 36, placeholder=' …')}"
+    return f"  {code} {same[0]['name']:<26} {textwrap.shorten(amount + place, WIDTH.get() - 36, placeholder=' …')}"
 
 
 def repaired_text(
@@ -87,14 +86,7 @@ def _block(title: str, lines: Iterator[tuple[str, str]] | Sequence[tuple[str, st
 
 def _line(label: str, text: str) -> str:
     head = f"  {label}  " if label else "  "
-    return textwrap.fill(
-        visible(text),
-        WIDTH,
-        initial_indent=head,
-        subsequent_indent=" " * len(head),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(visible(text), " " * len(head), head)
 
 
 def _wrong(found: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
@@ -109,19 +101,24 @@ def _wrong(found: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def _done(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for action in plan["actions"]:
         if action["approved"]:
-            yield " ".join(action["codes"]), _titled(action)
+            yield "", _titled(action)
 
 
 def _left(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    for action in plan["actions"]:
-        if not action["approved"]:
-            yield " ".join(action["codes"]), f"{_titled(action)}: {approval_sentence(action)}"
+    """What waits for a decision; housekeeping in one line."""
+    idle = [action for action in plan["actions"] if not action["approved"]]
+    for action in idle:
+        if action["approval"] != "also-fix":
+            yield "", f"{_titled(action)}: {approval_sentence(action)}"
+    tidy = sorted({code for action in idle if action["approval"] == "also-fix" for code in action["codes"]})
+    if tidy:
+        yield "", f"Housekeeping, which is done with --also-fix {','.join(tidy)}"
 
 
 def _titled(action: Mapping[str, Json]) -> str:
-    name = action["collection"]
+    name, codes = action["collection"], " ".join(action["codes"])
     known = name is None or name in action["title"]
-    return action["title"] if known else f"{action['title']} ({quoted(name)})"
+    return f"{action['title']} ({codes}{'' if known else f' in {quoted(name)}'})"
 
 
 def _lost(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
@@ -152,8 +149,8 @@ def _now(
 
 def still_failing(lost: int) -> str:
     """What a user meets who asks for a record without a vector."""
-    one = "the record" if lost == 1 else f"one of the {counted(lost, 'record')}"
+    whose = "the record" if lost == 1 else f"one of the {counted(lost, 'record')}"
     return (
-        f"peek() and get() with embeddings go on failing where they meet {one} without a vector; everything else"
-        " works."
+        f"Calls that ask for the vector of {whose} without one go on failing: peek, get with embeddings, a filtered"
+        " query that lets it through."
     )

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 from forensics.words import unit_of
 
 _SUSPECT = re.compile(r"[^ -~]")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+WIDTH: ContextVar[int] = ContextVar("WIDTH", default=100)
+"""Columns of a text. Only a terminal that is narrower sets it; what goes to a file is the same everywhere."""
+
+
+def wrapped(text: str, indent: str = "", first: str | None = None) -> str:
+    """`text` in lines of WIDTH, none broken within a word; `first` begins the first of them, `indent` the others."""
+    return textwrap.fill(
+        text,
+        WIDTH.get(),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def visible(text: str, *, keep: str = "") -> str:

@@ -116,6 +116,8 @@ def plan_sentence(plan: Mapping[str, Json], *, tense: str = "planned") -> str:
     lost = sum(effect["lost"] for effect in plan["effects"])
     if not plan["actions"]:
         return "Nothing to do."
+    if not approved and all(action["approval"] == "also-fix" for action in plan["actions"]):
+        return f"Nothing needs a repair; {counted(len(plan['actions']), 'action')} of housekeeping can be asked for."
     if not approved:
         return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
     amount = f"{counted(len(approved), 'action')} of {number(len(plan['actions']))}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from forensics.report.brief import notes_text
 from forensics.report.data import lines
-from forensics.report.plain import counted, number, quoted, visible
+from forensics.report.plain import WIDTH, counted, number, quoted, visible, wrapped
 from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
@@ -33,8 +32,7 @@ from forensics.report.summary import (
 )
 
 Json = Any
-WIDTH = 100
-LABEL = 12
+LABEL, NARROW = 12, 84
 NUMBERS = ("records", "indexed", "pending", "missing", "ghosts", "deleted")
 
 
@@ -49,11 +47,11 @@ def diagnosis_text(
     data = as_json(diagnosis)
     whole = above_notes(data) if brief else data["findings"]
     blocks = [
-        f"{_wrapped(verdict_sentence(data), '')}\n{_store_line(data, path=path)}",
+        f"{wrapped(verdict_sentence(data), '')}\n{_store_line(data, path=path)}",
         _collections_table(data["collections"]),
         *(finding_text(finding, case=case) for finding in whole),
         notes_text(data["findings"]) if brief else "",
-        _wrapped(last_line(data), ""),
+        wrapped(last_line(data), ""),
     ]
     return _whole(blocks)
 
@@ -61,7 +59,7 @@ def diagnosis_text(
 def finding_text(finding: Json, *, case: Path | None = None) -> str:
     """One finding: code and name, the sentence, where, expected, found, meaning, causes, remedy, more."""
     data = as_json(finding)
-    lines = [_title(data), _wrapped(headline(data), "  ")]
+    lines = [_title(data), wrapped(headline(data), "  ")]
     lines += [_field(label, value) for label, value in _fields(data, case) if value]
     return _whole(["\n".join(lines)])
 
@@ -130,18 +128,7 @@ def _is_uuid(part: str) -> bool:
 
 def _field(label: str, text: str) -> str:
     first = f"  {label:<{LABEL - 2}}"
-    return _wrapped(text, " " * LABEL, first)
-
-
-def _wrapped(text: str, indent: str, first: str | None = None) -> str:
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, " " * LABEL, first)
 
 
 def _store_line(data: Mapping[str, Json], *, path: bool) -> str:
@@ -163,7 +150,8 @@ def _collections_table(collections: Sequence[Mapping[str, Json]]) -> str:
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> str:
-    numbers = "  ".join(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
+    gap = "  " if WIDTH.get() > NARROW else " "
+    numbers = gap.join(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
     return f"{row[0].ljust(widths[0])}  {numbers}  {row[-1]}".rstrip()
 
 
@@ -183,7 +171,7 @@ def plan_text(plan: Json) -> str:
         f"{plan_sentence(data)} Nothing has been changed.",
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned"),
-        _wrapped(embedder_sentence(data["options"]), ""),
+        wrapped(embedder_sentence(data["options"]), ""),
         _losses_text(data["losses"]),
         _codes_text(data),
     ]
@@ -199,7 +187,7 @@ def _action_text(index: int, action: Mapping[str, Json]) -> str:
         visible(action["why"]),
     ]
     title = f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"
-    return "\n".join([title, *(_wrapped(text, " " * 7) for text in told if text)])
+    return "\n".join([title, *(wrapped(text, " " * 7) for text in told if text)])
 
 
 def _place(item: Mapping[str, Json]) -> str:
@@ -209,13 +197,13 @@ def _place(item: Mapping[str, Json]) -> str:
 
 def _effects_text(effects: Sequence[Mapping[str, Json]], *, tense: str = "done") -> str:
     lines = (f"{quoted(e['collection'])}: {effect_sentence(e, tense=tense)}" for e in effects)
-    return "\n".join(_wrapped(line, "  ") for line in lines)
+    return "\n".join(wrapped(line, "  ") for line in lines)
 
 
 def _losses_text(losses: Sequence[Mapping[str, Json]]) -> str:
     if not losses:
         return ""
-    lines = [_wrapped(f"- {lost_sentence(loss)}", "    ", "  ") for loss in losses]
+    lines = [wrapped(f"- {lost_sentence(loss)}", "    ", "  ") for loss in losses]
     return "\n".join(["What this does not bring back:", *lines])
 
 
@@ -242,7 +230,7 @@ def verdict_text(verdict: Json) -> str:
 def _test_text(test: Mapping[str, Json]) -> str:
     over = "" if test["count"] is None else f" ({number(test['count'])})"
     mark = {"passed": "  ok    ", "failed": "  FAIL  "}.get(outcome_of(test)[1], "  skip  ")
-    return _wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, mark)
+    return wrapped(f"{visible(test['name'])}{over}: {visible(test['detail'])}", " " * 8, mark)
 
 
 def result_text(result: Mapping[str, Json]) -> str:
@@ -270,7 +258,7 @@ def _unapplied_text(result: Mapping[str, Json]) -> str:
 
 def probe_text(result: Mapping[str, Json]) -> str:
     """What each call did on a throw-away copy: advice first, then a line per call and why it fails."""
-    blocks = [_wrapped(visible(result["advice"]), "")]
+    blocks = [wrapped(visible(result["advice"]), "")]
     blocks += [_probed_text(collection) for collection in result["collections"]]
     return _whole(blocks)
 
@@ -284,10 +272,10 @@ def _probed_text(collection: Mapping[str, Json]) -> str:
 
 def _call_text(call: Mapping[str, Json]) -> Iterator[str]:
     head = f"  {call['verdict']:<11} {call['code']:<34}"
-    yield _wrapped(visible(call["detail"]), " " * 48, head + " ").rstrip()
+    yield wrapped(visible(call["detail"]), " " * 48, head + " ").rstrip()
     if call["because"]:
         first, more = call["because"][0], len(call["because"]) - 1
         rest = f" (and {number(more)} more)" if more else ""
         at = f"the first record without a vector, at position {number(first['position'])}"
         text = f"{at}: {quoted(first['id'])}, {first['why']}{rest}"
-        yield _wrapped(text, " " * 16, " " * 14)
+        yield wrapped(text, " " * 16, " " * 14)

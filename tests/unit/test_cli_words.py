@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forensics.cli_text import fit_terminal
 from forensics.report.brief import notes_text, repaired_text
-from forensics.report.repair_summary import loss_sentence, lost_sentence
+from forensics.report.plain import WIDTH
+from forensics.report.repair_summary import loss_sentence, lost_sentence, plan_sentence
 from forensics.report.summary import remedy_sentence
 from forensics.seal import compare, seal
 
@@ -55,7 +60,7 @@ def test_what_does_not_come_back_is_told_with_its_reason_and_what_would_bring_it
     told = " ".join(said.out.split())
     assert 'What was not brought back 279 records of "terms", for each: its vector exists nowhere' in told
     assert f"forensics repair {store.resolve()} --embedder MODULE:CALLABLE" in told
-    assert "go on failing where they meet one of the 279 records" in told
+    assert "Calls that ask for the vector of one of the 279 records without one go on failing" in told
     assert len(said.out.splitlines()) < SCREEN
 
 
@@ -183,3 +188,43 @@ def test_reasons_agree_with_how_many_they_are_said_of() -> None:
     loss = {"collection": "docs", "count": 1, "reason": "its vector exists nowhere", "examples": []}
     assert lost_sentence(loss) == '1 record of "docs": its vector exists nowhere'
     assert lost_sentence({**loss, "count": 2}) == '2 records of "docs", for each: its vector exists nowhere'
+
+
+def test_housekeeping_of_a_sound_store_alarms_nobody() -> None:
+    action = {
+        "kind": "purge-queue",
+        "codes": ["CF201"],
+        "approved": False,
+        "approval": "also-fix",
+        "loses": 0,
+    }
+    plan = {"actions": [action], "effects": []}
+    assert plan_sentence(plan) == "Nothing needs a repair; 1 action of housekeeping can be asked for."
+
+
+def test_texts_are_as_narrow_as_the_terminal(sample: Sample, say: Say) -> None:
+    store = sample("peek-failure")
+    wide = say("diagnose", store, "-v").out
+    token = WIDTH.set(80)
+    try:
+        narrow = say("diagnose", store, "-v").out
+        page = say("explain", "CF503").out
+    finally:
+        WIDTH.reset(token)
+    long = [line for line in narrow.splitlines() if len(line) > 80 and "://" not in line and "/" not in line]
+    assert long == []
+    assert max(map(len, page.splitlines())) <= 80
+    assert narrow.split() == wide.split()
+
+
+def test_a_terminal_sets_the_width_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((72, 20)))
+    token = WIDTH.set(100)
+    try:
+        fit_terminal()
+        assert WIDTH.get() == 100
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        fit_terminal()
+        assert WIDTH.get() == 72
+    finally:
+        WIDTH.reset(token)
