@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Cost, keep, own_cpu, python, run
+from benchmarks.measure import Cost, compiled, keep, own_cpu, python, run
 from benchmarks.stores import build_store, vectors_of
 
 _BUILD = """
@@ -55,7 +55,7 @@ def main() -> int:
         "--store", type=Path, help="one that build_store made of so many records; it is copied"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, compiled():
         figures = _measure(Path(scratch), options.records, options.dimension, options.store)
     print(json.dumps(figures, indent=1))
     keep("add_missing", figures)

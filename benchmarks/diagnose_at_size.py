@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import keep, python, run
+from benchmarks.measure import compiled, keep, python, run
 from benchmarks.stores import build_store
 
 _LOOK = """
@@ -36,8 +36,8 @@ def main() -> int:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--store", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        store = options.store or build_store(Path(scratch) / "store", options.records, 64, ef=30)
+    with tempfile.TemporaryDirectory() as scratch, compiled():
+        store = options.store or build_store(Path(scratch) / "store", options.records, 64)
         looks, ours = [], []
         for _ in range(3):
             looks.append(python(_LOOK, str(store)))
