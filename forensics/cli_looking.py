@@ -74,7 +74,7 @@ def explain(options: Namespace) -> Answer:
 def _fitted(page: str) -> str:
     """The page with its paragraphs as wide as the terminal; headings, lists, tables and code stay as they are."""
     blocks = page.split("\n\n")
-    kept = ("#", "-", "*", "|", "`", " ", *"123456789")
+    kept = ("#", "- ", "* ", "|", "```", " ", *"123456789")
     return "\n\n".join(
         block if block.startswith(kept) else wrapped(" ".join(block.split())) for block in blocks
     )

@@ -77,7 +77,9 @@ def _planned(options: Namespace, *, refuse_use: bool = False) -> _Planned:
             _refuse_use(store)
         with filling(options.case, store.path) as case:
             found = verbs.diagnose(store, collection=wanted, embedder=chosen.embedder, progress=bar)
-            made = verbs.plan(store, case=case, diagnosis=found, options=chosen, collection=wanted)
+            made = verbs.plan(
+                store, case=case, diagnosis=found, options=chosen, collection=wanted, progress=bar
+            )
     return _Planned(case, found, made)
 
 

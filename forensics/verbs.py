@@ -267,6 +267,8 @@ def _asked(
     from forensics.probing import probe as ask
 
     found = diagnose(store, collection=collection, progress=progress)
+    if progress is not None:
+        progress("asking the engine on a copy", 0.99)
     return ask(store.path, versions=list(versions) or None, diagnosis=found, collection=collection)
 
 

@@ -93,6 +93,8 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
             if e.collection in _touched(plan)
         ]
         brought = {name: [line.id for line in lines] for name, lines in origins_of(case, plan).items()}
+        if progress is not None:
+            progress("asking the engine on a copy", 0.99)
         spoken = list(
             ask_engine(
                 store, engine, lambda dest: copy_store(store.path, dest), case.path("engine-copy"), brought

@@ -168,7 +168,7 @@ def plan_text(plan: Json) -> str:
     """What would be done, in order, with what it loses, and what would be left; nothing has been changed."""
     data = as_json(plan)
     blocks = [
-        f"{plan_sentence(data)} Nothing has been changed.",
+        wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned"),
         wrapped(embedder_sentence(data["options"]), ""),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import forensics as fx
 from forensics.cli_text import fit_terminal
 from forensics.report.brief import notes_text, repaired_text
 from forensics.report.plain import WIDTH
@@ -228,3 +229,16 @@ def test_a_terminal_sets_the_width_and_nothing_else_does(monkeypatch: pytest.Mon
         assert WIDTH.get() == 72
     finally:
         WIDTH.reset(token)
+
+
+def test_the_bar_says_what_takes_the_time(sample: Sample, tmp_path: Path) -> None:
+    store, steps = sample("1.5.9/set-aside"), list[str]()
+
+    def bar(text: str, share: float) -> None:
+        steps.append(text)
+
+    fx.plan(store, case=tmp_path / "case", progress=bar)
+    assert steps[-1] == "planning and sealing"
+    fx.apply(tmp_path / "case", yes=True, engine="none", nobody_else=True)
+    fx.verify(tmp_path / "case", engine="none", progress=bar)
+    assert steps[-1] == "asking the engine on a copy"
