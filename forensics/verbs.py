@@ -150,6 +150,8 @@ def plan(
 
         with filling(case, opened.path) as folder:
             found = diagnosis or _diagnosed(opened, wanted, chosen, progress)
+            if progress is not None:
+                progress("planning and sealing", 0.99)
             made = make_plan(opened, found, chosen)
             keep_diagnosis(folder, opened, found)
             keep_plan(folder, made)
