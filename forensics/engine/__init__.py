@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from forensics.durable import sync_directory, sync_file
 from forensics.engine.child import run_child, work_folder
 from forensics.engine.limits import roomy_folder
 from forensics.engine.loading import validate
 from forensics.errors import CannotComplete, MissingPackage, NoSpace, Refused
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
-from forensics.writers.atomic import sync_directory, sync_file
 from forensics.writers.draft_maps import level0_summary
 from forensics.writers.relink import relink_traced
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from forensics.durable import sync_directory
+
 
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
@@ -34,23 +36,6 @@ def write_bytes(path: Path, raw: bytes) -> None:
     """`path` holds exactly `raw`, on the disk."""
     with replacing(path) as handle:
         handle.write(raw)
-
-
-def sync_directory(directory: Path) -> None:
-    """The names in `directory` are on the disk. Windows cannot open a directory and needs no such thing."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """The content of `path` is on the disk."""
-    with open(path, "rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def _keep_identity(path: Path, descriptor: int) -> None:
