@@ -46,7 +46,7 @@ def diagnose(options: Namespace) -> Answer:
 
 
 def probe(options: Namespace) -> Answer:
-    """0 where every call returned the truth, 4 where one did not."""
+    """0 where every call returned the truth; bits 4 where one did not, 8 where what one does is not known."""
     from forensics.probing import exit_status
     from forensics.report.text import probe_text
 

@@ -18,6 +18,7 @@ from forensics.engine.limits import (
     default_file_size,
     default_memory,
     lacking_memory,
+    told_by_limit,
 )
 from forensics.engine.probe import CALLS, Call, Verdict, Word, arrays_of, judged
 from forensics.engine.releases import installed_beside
@@ -53,7 +54,8 @@ def probe(
     timeout: float | None = None,
 ) -> dict[str, Any]:
     """count, get, get with embeddings, peek, query and a filtered query, each judged: right · incomplete ·
-    wrong · error · dies; JSON-ready, with what is safe to use until the repair.
+    wrong · error · dies · limit (the child reached its limit of memory, so nothing is known); JSON-ready, with
+    what is safe to use until the repair.
 
     `versions` are chromadb releases (None: the installed one; others are installed if need be). The store
     itself is only read. Raises CannotComplete where a release, the room for a copy or the memory for the
@@ -73,9 +75,9 @@ def probe(
 
 
 def exit_status(result: dict[str, Any]) -> int:
-    """0: every call returned the truth; 4: not."""
-    calls = (call for entry in result["collections"] for call in entry["calls"])
-    return 0 if all(call["verdict"] == "right" for call in calls) else 4
+    """0: every call returned the truth; bit 4: one did not; bit 8: what one does is not known (limit)."""
+    verdicts = {call["verdict"] for entry in result["collections"] for call in entry["calls"]}
+    return (4 if verdicts - {"right", "limit"} else 0) | (8 if "limit" in verdicts else 0)
 
 
 def truth_of(path: Path, collection: str | None = None) -> Truth:
@@ -182,24 +184,32 @@ class _Engine:
         parts = [call.operations(one) for call in calls]
         operations = [{**step, "group": n} for n, part in enumerate(parts) for step in part]
         with self.copies.copy() as copy:
+            memory = default_memory(copy)
             steps = engine_session(
                 copy,
                 operations,
                 version=self.version,
                 arrays=arrays_of(one),
                 timeout=self.timeout or 60 + len(one.ids) / 200,
-                memory=default_memory(copy),
+                memory=memory,
                 file_size=default_file_size(copy),
                 create=True,
             )
             after = holdings_below(copy).get(one.name, Holdings(frozenset(), 0))
-        lost = self.truth.holdings[one.name].lost_to(after)
-        answered: list[tuple[Call, Answer]] = []
-        for call, part in zip(calls, parts, strict=True):
-            if steps:
-                answered.append((call, Answer(judged(call, one, steps[: len(part)]), lost)))
-            steps = steps[len(part) :]
+            lost = self.truth.holdings[one.name].lost_to(after)
+            answered: list[tuple[Call, Answer]] = []
+            for call, part in zip(calls, parts, strict=True):
+                if steps:
+                    verdict = _within(judged(call, one, steps[: len(part)]), copy, memory)
+                    answered.append((call, Answer(verdict, lost)))
+                steps = steps[len(part) :]
         return answered
+
+
+def _within(found: Verdict, copy: Path, memory: int) -> Verdict:
+    """`found`; but what failed for our own limit says nothing of the store."""
+    limit = told_by_limit(copy, memory, found.detail) if found.verdict in ("error", "dies") else None
+    return found if limit is None else Verdict("limit", f"{limit}, so what the call does is not known")
 
 
 def _entries(found: Sequence[tuple[Call, Answer]], causes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from forensics.model import Diagnosis
 
 NO_OPENING = "Do not open this store with Chroma before it is repaired."
+UNKNOWN = "What this store does is not known: the engine was stopped at its limit of memory."
 NO_WRITING = "Write nothing until then: a flush makes some losses final."
 
 
@@ -19,6 +20,8 @@ def advice(collections: Sequence[dict[str, Any]], diagnosis: Diagnosis | None) -
         return f"{NO_OPENING} On the throw-away copy, opening it destroyed {lost:,} vectors."
     if diagnosis is not None and diagnosis.store.get("safe_to_open") is False:
         return f"{NO_OPENING} That a call answered on the copy does not make it safe on the store."
+    if any(call["verdict"] == "limit" for call in calls):
+        return f"{UNKNOWN} {NO_WRITING}"
     if all(call["safe_to_use"] for call in calls):
         return _all_right(diagnosis)
     if not any(call["safe_to_use"] for call in calls):

@@ -8,7 +8,23 @@ import os
 import tempfile
 from pathlib import Path
 
+from forensics.absent import Absent
+from forensics.readers.hnsw import HnswFiles
+from forensics.readers.layout import HEADER_FILE
+
 GIB = 1 << 30
+STARTED = 3 * GIB
+"""Address space of a client before it has loaded anything."""
+BESIDE = 64
+"""Bytes per element beside level 0: a lock, a level, a pointer to its links, a mark of visits."""
+SAYS_MEMORY = (
+    "bad_alloc",
+    "MemoryError",
+    "Not enough memory",
+    "memory allocation",
+    "Cannot allocate memory",
+    "os error 11",
+)
 
 
 def allocated(store: Path) -> int:
@@ -17,8 +33,30 @@ def allocated(store: Path) -> int:
 
 
 def default_memory(store: Path) -> int:
-    """An address space that a sound store never needs in full: 8 GiB and four times its files."""
-    return 8 * GIB + 4 * allocated(store)
+    """An address space that no store needs in full which this machine can load: 8 GiB, four times its files, and
+    what its indexes reserve by their headers, three times over (a reader, a writer, and one that grows).
+    """
+    base, reserved = 8 * GIB + 4 * allocated(store), 3 * reserved_memory(store)
+    return base + min(reserved, 2 * (available_memory() or 0))
+
+
+def reserved_memory(store: Path) -> int:
+    """Bytes that hnswlib reserves for every index of `store`, as their headers say: room for max_elements, not for
+    those that there are. A header whose fields do not agree counts nothing: the engine refuses it.
+    """
+    headers = (HnswFiles(path.parent).geometry for path in sorted(store.glob(f"*/{HEADER_FILE}")))
+    return sum(
+        h.max_elements * (h.size_data_per_element + BESIDE) for h in headers if not isinstance(h, Absent)
+    )
+
+
+def told_by_limit(store: Path, memory: int, error: str) -> str | None:
+    """Why an error of a child with `memory` tells of that limit and nothing of the store; None where it does not."""
+    needed = reserved_memory(store)
+    if any(word in error for word in SAYS_MEMORY) or needed > memory - STARTED:
+        wants = f"; the headers of its indexes reserve {needed / GIB:.1f} GiB" if needed > GIB else ""
+        return f"the limit of {memory / GIB:.1f} GiB of address space was reached{wants}"
+    return None
 
 
 def default_file_size(store: Path) -> int:

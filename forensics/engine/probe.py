@@ -12,7 +12,7 @@ from forensics.engine.steps import Step
 from forensics.engine.truth import Expected
 from forensics.engine.verify import differing, same_vectors
 
-Word = Literal["right", "incomplete", "wrong", "error", "dies"]
+Word = Literal["right", "incomplete", "wrong", "error", "dies", "limit"]
 MOST_RESULTS = 20_000
 """Results or embeddings asked for in one call."""
 SAMPLE = 100
@@ -26,7 +26,7 @@ LARGE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one call did: right · incomplete (reaches x of y) · wrong · error · dies."""
+    """What one call did: right · incomplete (reaches x of y) · wrong · error · dies · limit (ours, so nothing is known)."""
 
     verdict: Word
     detail: str = ""

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from forensics.engine.advice import advice
+from forensics.engine.limits import GIB, default_memory, reserved_memory
 from forensics.engine.probe import CALLS
 from forensics.errors import CannotComplete, NoSpace
 from forensics.probing import exit_status, probe, trace
+from forensics.readers.layout import HEADER
 from forensics.seal import compare, seal
 from forensics.store import open_store
 
@@ -165,3 +167,33 @@ def test_advice_names_each_call_by_its_worst_use() -> None:
     assert "until the repair: count." in text
     assert "does not reach every record: query." in text
     assert "Not to be used: peek." in text
+
+
+def with_room_for(store: Path, elements: int) -> Path:
+    """The header reserves room for so many elements; the store is sound."""
+    path = next(store.glob("*/header.bin"))
+    raw = bytearray(path.read_bytes())
+    offset = HEADER.fields["max_elements"][1]  # pyright: ignore[reportOptionalSubscript]
+    raw[offset : offset + 8] = elements.to_bytes(8, "little")
+    path.write_bytes(raw)
+    return store
+
+
+def test_the_limit_follows_what_the_headers_reserve(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    small = default_memory(store)
+    with_room_for(store, 8_000_000)
+    assert reserved_memory(store) == 8_000_000 * (268 + 64)
+    assert default_memory(store) - small > 2 * GIB
+
+
+def test_an_error_of_the_limit_is_none_of_the_store(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 3 GiB the engine says 'Error loading hnsw index' of an index that is sound."""
+    store = with_room_for(sample("1.5.9/healthy"), 8_000_000)
+    monkeypatch.setattr("forensics.probing.default_memory", lambda copy: 3 * GIB)
+    result = asked(store)
+    assert "limit" in verdicts(result).values()
+    assert {"error", "dies"}.isdisjoint(verdicts(result).values())
+    assert exit_status(result) == 8
+    assert "the limit of 3.0 GiB" in details(result, "query")["detail"]
+    assert result["advice"].startswith("What this store does is not known")
