@@ -129,6 +129,7 @@ def plan(
     options: RepairOptions | None = None,
     collection: str | None = None,
     segment: str | None = None,
+    metadata_segment: str | None = None,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Plan:
@@ -143,7 +144,7 @@ def plan(
     chosen = options or RepairOptions(**choices)
     check_inputs(chosen.embedder, chosen.also, chosen.source)
     with _opened(store) as opened:
-        wanted = collection_of(opened, collection, segment)
+        wanted = collection_of(opened, collection, segment, metadata_segment)
         if case is None:
             return make_plan(opened, diagnosis or _diagnosed(opened, wanted, chosen, progress), chosen)
         from forensics.verbs_case import filling, keep_diagnosis, keep_plan
