@@ -6,22 +6,26 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from forensics._verb import make_callable
 from forensics.absent import Absent
 from forensics.case import Case
 from forensics.copying import copy_store
-from forensics.diagnosis import diagnose_store
+from forensics.diagnosis import Scope, diagnose_store
 from forensics.engine import native_self_search
 from forensics.errors import ForensicsError, MissingPackage, UsageError
 from forensics.model import Diagnosis, Effect, Plan, Test, Verdict
 from forensics.repair import comparison
 from forensics.repair.actions.asking import ask_engine, was_skipped
+from forensics.repair.actions.by_text import found_by_text
 from forensics.repair.actions.marks import watermark_problems
-from forensics.repair.actions.work import OwnStore, digests, open_draft
+from forensics.repair.actions.work import OwnStore, digests, load_embedder, open_draft, unmapped_file
 from forensics.repair.comparison_vectors import kept_vectors, restored_vectors
 from forensics.repair.draft import Draft
 from forensics.repair.effects import reachable
+from forensics.repair.options import RepairOptions
+from forensics.repair.planner import in_doubt
 from forensics.repair.proposals import GRAPH
 from forensics.repair.provenance import (
     Origin,
@@ -33,6 +37,7 @@ from forensics.repair.provenance import (
     write_provenance,
 )
 from forensics.repair.stages import plan_of
+from forensics.sources import QUEUE
 from forensics.store import Collection, Store, VectorSegment, open_store
 
 Progress = Callable[[str, float], None]
@@ -51,17 +56,19 @@ def verify_draft(
     say = progress or (lambda text, share: None)
     with OwnStore(case.store) as before, open_draft(draft) as after:
         say("the same checks again", 0.65)
-        diagnosis = diagnose_store(after)
+        diagnosis = _again(after, plan)
         case.write_json(AFTER, diagnosis.to_json())
         origins = origins_of(case, plan)
         effects = comparison.measured(before, after, plan, embedded_again(origins))
         tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case), diagnosis, plan)]
         tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after, before)]
         tests.append(comparison.tables_kept(before, after, plan))
+        tests += comparison.not_shown(plan)
         for name in _touched(plan):
             tests += _collection_tests(
                 case, plan, draft, before.collection(name), after.collection(name), origins[name]
             )
+            tests += _by_text(case, draft, plan, after.collection(name), origins[name])
         write_provenance(case, after, origins)
         write_losses(case, plan, after)
         tests.append(_untouched(draft))
@@ -80,12 +87,13 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
     if not case.has("result.json"):
         raise UsageError(f"The plan of the case {case.folder} has not been applied yet.")
     with open_store(case.store) as store:
-        diagnosis = diagnose_store(store, progress=progress)
+        diagnosis = _again(store, plan, progress)
         effects = tuple(_now(effect, store) for effect in plan.effects)
         tests = [
             comparison.gone(plan, diagnosis),
             comparison.nothing_new(_known(case), diagnosis, plan),
             _watermarks(store),
+            *comparison.not_shown(plan),
         ]
         tests += [
             comparison.ids_agree(store.collection(e.collection), e.lost)
@@ -103,6 +111,12 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
     return _verdict([*tests, *spoken], effects, plan, diagnosis, asked=not was_skipped(spoken))
 
 
+def _again(store: Store, plan: Plan, progress: Progress | None = None) -> Diagnosis:
+    """The checks that the plan was made from; with an embedder, by its word too."""
+    store.embedder = load_embedder(RepairOptions.from_json(plan.options))
+    return diagnose_store(store, Scope(embedder=store.embedder is not None), progress)
+
+
 def _now(predicted: Effect, store: Store) -> Effect:
     """The effect with what the store has now."""
     return replace(predicted, after=reachable(store.collection(predicted.collection)))
@@ -112,7 +126,8 @@ def _verdict(
     tests: list[Test], effects: tuple[Effect, ...], plan: Plan, diagnosis: Diagnosis, *, asked: bool
 ) -> Verdict:
     passed = all(test.passed for test in tests)
-    left = tuple(code for code in diagnosis.codes(notes=False) if code not in comparison.OF_THE_MOMENT)
+    found = {*diagnosis.codes(notes=False), *in_doubt(plan.actions)} - comparison.OF_THE_MOMENT
+    left = tuple(sorted(found))
     verified = None if not passed else "checks+engine" if asked else "checks"
     return Verdict(verified=verified, tests=tuple(tests), effects=effects, remaining=left)
 
@@ -153,6 +168,7 @@ def _collection_tests(
     yield comparison.ids_agree(new, lost)
     brought = frozenset(line.id for line in origins if line.origin != "level 0")
     replaced = _replaced(case, new.name) if "replace-vectors" in kinds else frozenset[str]()
+    replaced |= _unmapped(case, new.name)
     yield kept_vectors(old, new, renamed, brought | replaced, recounted="rebuild-header" in kinds)
     back = [line if line.id not in renamed else _as(line, renamed[line.id]) for line in origins]
     yield restored_vectors(old, new, back)
@@ -168,10 +184,30 @@ def _replaced(case: Case, name: str) -> frozenset[str]:
     paths = (
         case.evidence(safe_name(f"replaced-{how}-{name}-replace-vectors") + ".jsonl") for how in REPLACED
     )
-    lines = (
-        line for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()
-    )
-    return frozenset(json.loads(line)["id"] for line in lines)
+    return frozenset(name for path in paths for name in _ids_in(path))
+
+
+def _unmapped(case: Case, name: str) -> frozenset[str]:
+    """The ids that were taken off the vector of another record."""
+    return frozenset(_ids_in(case.evidence(unmapped_file(name))))
+
+
+def _ids_in(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line)["id"] for line in lines]
+
+
+def _by_text(case: Case, draft: Draft, plan: Plan, new: Collection, origins: list[Origin]) -> Iterator[Test]:
+    """What was embedded again, and what got another vector than one of another record, asked for by its text."""
+    taken = _unmapped(case, new.name)
+    again = [
+        line.id
+        for line in origins
+        if line.origin == "embedded again" or (line.id in taken and line.origin != QUEUE)
+    ]
+    embedder = load_embedder(RepairOptions.from_json(plan.options))
+    if again and embedder is not None:
+        yield found_by_text(draft, new, again, embedder)
 
 
 def _self_search(case: Case, draft: Draft, collection: Collection, segment: VectorSegment) -> Test:

@@ -2,19 +2,20 @@
 
 A vector that is not reproduced is that of another record (CF505) or of another embedder (CF810), never both. That of
 another record's document is CF505. What no document of the collection gives is CF810; but where labels are doubtful
-(CF406, CF408–CF410) and such are few, they are CF505 from the first doubtful label on: their own record was deleted or
-changed after another one took its label.
+(CF406, CF408–CF410) and such are few, it is CF505, too: the record whose vector it was is deleted, or has another text
+by now.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import eq
 
 import numpy as np
 
 from forensics.absent import Absent, NotApplicable, NotAvailable
 from forensics.readers.id_map import IdMap
-from forensics.records import Records, elements_of
+from forensics.records import elements_of
 from forensics.store import Collection
 from forensics.witness import AT_HOME, Testimony, testimony_of
 
@@ -30,23 +31,24 @@ class Accused:
     mixed: np.ndarray
 
 
-def accused(testimony: Testimony, records: Records, first_doubtful: int | None) -> Accused:
-    """Which of the vectors that are not reproduced are those of another record, and which another embedder made."""
+def accused(testimony: Testimony, *, doubtful: bool) -> Accused:
+    """Which of the vectors that are not reproduced are those of another record, and which another embedder made;
+    `doubtful`: the labels of the index are.
+    """
     nobodys = ~testimony.reproduced & (testimony.owner < 0)
-    taken = np.zeros(len(nobodys), dtype=bool)
-    if first_doubtful is not None and nobodys.sum() <= FEW * len(nobodys):
-        taken = nobodys & (records.labels[testimony.rows] >= first_doubtful)
-    return Accused((testimony.owner >= 0) | taken, nobodys & ~taken)
+    if doubtful and nobodys.sum() <= FEW * len(nobodys):
+        return Accused(~testimony.reproduced, np.zeros(len(nobodys), dtype=bool))
+    return Accused(testimony.owner >= 0, nobodys)
 
 
-def first_doubtful_label(collection: Collection) -> int | None:
-    """The lowest label that CF406, CF408, CF409 or CF410 is about; None where they find nothing."""
+def has_doubtful_labels(collection: Collection) -> bool:
+    """True where CF406, CF408, CF409 or CF410 finds something."""
     segment, id_map = collection.vector, collection.id_map
     if isinstance(segment, Absent) or not isinstance(id_map, IdMap):
-        return None
+        return False
     summary = segment.files.summary
     if isinstance(summary, Absent):
-        return None
+        return False
     mapped, held = id_map.labels(), summary.labels.astype(np.int64)
     live = held[summary.live & (held >= 1)]
     found = (
@@ -54,8 +56,7 @@ def first_doubtful_label(collection: Collection) -> int | None:
         mapped[elements_of(mapped, summary) < 0],
         live[~np.isin(live, mapped)],
     )
-    doubtful = np.concatenate([*found, _unmirrored(id_map)])
-    return int(doubtful.min()) if doubtful.size else None
+    return any(part.size for part in found) or not is_mirrored(id_map)
 
 
 def first_overwritten_label(collection: Collection) -> int | None:
@@ -80,9 +81,10 @@ def _repeated(labels: np.ndarray) -> np.ndarray:
     return values[counts > 1]
 
 
-def _unmirrored(id_map: IdMap) -> np.ndarray:
-    back = (label for name, label in id_map.id_to_label.items() if id_map.label_to_id.get(label) != name)
-    return np.fromiter(back, dtype=np.int64)
+def is_mirrored(id_map: IdMap) -> bool:
+    """True where id_to_label and label_to_id are each other's inverse."""
+    back = map(id_map.label_to_id.get, id_map.id_to_label.values())
+    return len(id_map.label_to_id) == len(id_map.id_to_label) and all(map(eq, back, id_map.id_to_label))
 
 
 def heard(collection: Collection, *, everything: bool = False) -> Testimony | Absent:
@@ -91,7 +93,7 @@ def heard(collection: Collection, *, everything: bool = False) -> Testimony | Ab
     Absent where no embedder was given, or where it is that of another store, with the figures.
     """
     if collection.store.embedder is not None:
-        everything = everything or first_doubtful_label(collection) is not None
+        everything = everything or has_doubtful_labels(collection)
     found = testimony_of(collection, everything=everything)
     if isinstance(found, Absent):
         return found

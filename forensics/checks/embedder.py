@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.doubt import accused, first_doubtful_label, heard
+from forensics.checks.doubt import accused, has_doubtful_labels, heard
 from forensics.checks.places import examples, in_segment, needed, records_of
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
@@ -22,7 +22,7 @@ BLOCKS = 10
 def embedders_mixed(collection: Collection) -> Iterator[Finding]:
     """Of some records the embedder makes the stored vector, of others not, and it is that of no other record either."""
     records, testimony = records_of(collection), needed(heard(collection))
-    mixed = accused(testimony, records, first_doubtful_label(collection)).mixed
+    mixed = accused(testimony, doubtful=has_doubtful_labels(collection)).mixed
     if not mixed.any():
         return
     rows = testimony.rows[mixed]

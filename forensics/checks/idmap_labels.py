@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import eq
 
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.doubt import is_mirrored
 from forensics.checks.places import (
     examples,
     geometry_of,
@@ -32,7 +32,7 @@ NO_LABEL = -1
 def id_map_not_bijective(collection: Collection) -> Iterator[Finding]:
     """id_to_label and label_to_id are not each other's inverse."""
     id_map = id_map_of(collection)
-    if _is_mirrored(id_map):
+    if is_mirrored(id_map):
         return
     shared, unmirrored, orphans = _not_mirrored(id_map)
     yield finding(
@@ -55,11 +55,6 @@ def id_map_not_bijective(collection: Collection) -> Iterator[Finding]:
         ),
         lists={"ids": sorted({*shared, *unmirrored}), "labels": orphans},
     )
-
-
-def _is_mirrored(id_map: IdMap) -> bool:
-    back = map(id_map.label_to_id.get, id_map.id_to_label.values())
-    return len(id_map.label_to_id) == len(id_map.id_to_label) and all(map(eq, back, id_map.id_to_label))
 
 
 def _not_mirrored(id_map: IdMap) -> tuple[list[str], list[str], list[int]]:

@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.doubt import accused, first_doubtful_label, heard
+from forensics.checks.doubt import accused, has_doubtful_labels, heard
 from forensics.checks.places import examples, in_segment, needed, records_of, segment_of
 from forensics.checks.registry import check, finding
 from forensics.checks.survivors import remedy_for
@@ -37,13 +37,13 @@ def vector_of_another_record(collection: Collection) -> Iterator[Finding]:
     """The vector under an id is the one of another record's document, by the embedder's word; without one: of
     records with equal documents one has another vector than the rest, in a store where that is rare.
     """
-    records, twins = records_of(collection), _odd_twins(collection)
+    twins = _odd_twins(collection)
     testimony = heard(collection, everything=bool(twins.rows))
     if isinstance(testimony, Absent):
         if twins.rows:
             yield _by_twins(collection, twins)
         return
-    foreign = accused(testimony, records, first_doubtful_label(collection)).foreign
+    foreign = accused(testimony, doubtful=has_doubtful_labels(collection)).foreign
     if foreign.any():
         yield _by_embedder(collection, testimony, foreign)
 

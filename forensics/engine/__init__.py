@@ -165,6 +165,28 @@ def native_self_search(
         return SelfSearch(answer["asked"], missing, hopeless, near)
 
 
+def native_query(
+    directory: Path, space: str, dim: int, vectors: np.ndarray, *, k: int = 10, ef: int = 200
+) -> np.ndarray:
+    """(n, k) int64 labels that the engine's own code finds nearest to each of `vectors` (n, dim); -1 where there
+    are fewer. The files are only read.
+    """
+    header = validate(directory, dim)
+    _need_hnswlib("searching an index")
+    request = {
+        "operation": "query",
+        "directory": str(directory),
+        "space": space,
+        "dim": dim,
+        "k": k,
+        "ef": ef,
+    }
+    with work_folder() as folder:
+        np.save(folder / "vectors.npy", np.ascontiguousarray(vectors, dtype=np.float32))
+        run_child(NATIVE, request, timeout=_limit(None, header.cur_element_count), folder=folder)
+        return np.load(folder / "nearest.npy")
+
+
 def make_searchable(
     directory: Path,
     space: str,

@@ -23,7 +23,7 @@ HEADER = np.dtype([(name, "<i4" if name == "version" else "<u8") for name in FIE
 
 
 def run(request: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Does `request["operation"]`: load, add, build or query_self."""
+    """Does `request["operation"]`: load, add, build, query or query_self."""
     if not hasattr(hnswlib.Index, "persist_dirty"):
         raise RuntimeError("the module hnswlib is not that of chroma-hnswlib, it cannot persist")
     return OPERATIONS[request["operation"]](request, folder)
@@ -101,6 +101,19 @@ def query_self(request: dict[str, Any], folder: str) -> dict[str, Any]:
     np.save(os.path.join(folder, "missing.npy"), left)
     np.save(os.path.join(folder, "hopeless.npy"), np.concatenate(hopeless))
     return {"asked": len(asked), "missing": len(left)}
+
+
+def query(request: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The labels of the k nearest of each of vectors.npy (n, dim) go to nearest.npy (n, k); -1 where there are fewer."""
+    index, vectors = opened(request), np.load(os.path.join(folder, "vectors.npy"))
+    index.set_ef(max(request["ef"], request["k"]))
+    nearest = np.full((len(vectors), request["k"]), -1, dtype=np.int64)
+    for row in range(len(vectors)):
+        labels = _reached(index, vectors[[row]], min(request["k"], index.element_count))
+        nearest[row, : len(labels)] = labels
+    index.close_file_handles()
+    np.save(os.path.join(folder, "nearest.npy"), nearest)
+    return {"asked": len(vectors)}
 
 
 def _near(index: Any, level0: np.ndarray, missing: np.ndarray, k: int) -> np.ndarray:
@@ -208,4 +221,4 @@ def _twins(level0: np.ndarray, labels: np.ndarray, vectors: np.ndarray) -> np.nd
     return (level0["vector"][at] == vectors[:, None, :]).all(axis=2).any(axis=1)
 
 
-OPERATIONS = {"load": load, "add": add, "build": build, "query_self": query_self}
+OPERATIONS = {"load": load, "add": add, "build": build, "query": query, "query_self": query_self}

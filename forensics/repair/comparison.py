@@ -14,6 +14,7 @@ from forensics.model import Diagnosis, Effect, Finding, Plan, Test
 from forensics.readers.database import DATABASE, has_journal
 from forensics.readers.id_map import IdMap
 from forensics.repair.effects import reachable, surely_reachable
+from forensics.repair.foreign import VOUCH
 from forensics.store import Collection, Store
 
 TABLES_OF: Mapping[str, frozenset[str]] = {
@@ -72,6 +73,16 @@ def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis, plan
         detail=detail or "none",
         count=len(after.checks),
     )
+
+
+def not_shown(plan: Plan) -> Iterator[Test]:
+    """One line per collection in which it cannot be told whose the vectors under labels given twice are."""
+    for action in plan.actions:
+        if action.kind == VOUCH:
+            records = action.parameters["records"]
+            name = f"{action.collection}: whose each vector is"
+            detail = f"not shown for {records} records, whose labels were given twice: no embedder tells it"
+            yield Test(name=name, passed=True, detail=detail, count=int(str(records)))
 
 
 OF_THE_MOMENT = frozenset({"CF005", "CF009", "CF012"})

@@ -11,6 +11,7 @@ import numpy as np
 
 from forensics.records import Records
 from forensics.repair.embedding import Trial, try_embedder
+from forensics.repair.foreign import doubted
 from forensics.repair.id_map_proof import Proof
 from forensics.repair.proof_order import CONFIRMATIONS
 from forensics.repair.user_source import compare
@@ -90,6 +91,7 @@ def _with_sources(site: Site, records: Records, state: np.ndarray) -> Holdings:
         return Holdings(records.rows.ids, state, why, site.proof, None, None)
     ids = [records.rows.ids[i] for i in wanted.tolist()]
     sources = believed(site, records, find_sources(site.collection, ids, also=site.also))
+    sources = doubted(site, sources)
     refused = from_user(site, sources)
     state[wanted[sources.found]] = SOURCE
     nowhere, has_document = wanted[~sources.found], sources.has_document[~sources.found]

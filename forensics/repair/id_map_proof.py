@@ -23,7 +23,7 @@ from forensics.absent import Absent
 from forensics.errors import CannotComplete
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.id_map import IdMap
-from forensics.records import elements_of
+from forensics.records import Records, elements_of
 from forensics.repair.embedding import Embedder
 from forensics.repair.pairing import Pairing
 from forensics.repair.proof_order import SURE, by_order
@@ -31,7 +31,7 @@ from forensics.repair.vector_index import VectorIndex
 from forensics.sources import QUEUE, candidate_segments, documents, fetch, find_sources
 from forensics.store import Collection
 from forensics.strays import only_mirrored
-from forensics.witness import norms_agree
+from forensics.witness import norms_agree, seeded_sample
 
 TWINS = 100_000
 """Above so many open ids nobody looks for a record with the same document."""
@@ -75,10 +75,12 @@ def prove(
     salvaged: Mapping[str, int] | None = None,
     embedder: Embedder | None = None,
     also: Sequence[Path] = (),
+    ordered: bool = True,
 ) -> Proof:
     """Pairs `ids` with `elements` (e,) internal ids, one to one, each pair with its proof.
 
-    known: id → element of the map that still stands; salvaged: id → label of a cut map's prefix.
+    known: id → element of the map that still stands; salvaged: id → label of a cut map's prefix. `ordered` is
+    False where elements are known to stand under labels of other records: then their order proves nothing.
     """
     summary = files.summary
     count = len(ids)
@@ -95,10 +97,18 @@ def prove(
     _by_other_maps(work, also)
     _by_prefix(work, salvaged or {})
     _by_twin(work, known or {})
-    by_order(work, known or {}, embedder)
+    if ordered:
+        by_order(work, known or {}, embedder)
     if embedder is not None:
         _by_embedding(work, embedder)
     return Proof(work.ids, work.element, work.how, "; ".join(work.notes) if len(work.open()) else "")
+
+
+def spread_pairs(records: Records) -> dict[str, int]:
+    """id → element of up to 4,096 indexed records, spread over the whole."""
+    held = np.flatnonzero(records.indexed)
+    chosen = held[seeded_sample(len(held), 4096)]
+    return {records.rows.ids[i]: int(records.elements[i]) for i in chosen.tolist()}
 
 
 def _by_mirror(work: Pairing) -> None:

@@ -16,6 +16,7 @@ from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.repair.effects import effect_of, losses_of, losses_without_site, untouched
 from forensics.repair.embedding import Embedder
+from forensics.repair.foreign import VOUCH
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.rules_index import INDEX, index_proposals
@@ -44,6 +45,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     approved = [item for item in proposals if item.action.approved]
     effects = tuple(_effects(store, sites, [item.action for item in approved]))
     promised, remaining = _outlook(diagnosis.findings, proposals, effects)
+    remaining = tuple(sorted({*remaining, *in_doubt(item.action for item in proposals)}))
     plan = Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
@@ -55,6 +57,11 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
         options=_located(options).to_json(),
     )
     return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))
+
+
+def in_doubt(actions: Iterable[Action]) -> tuple[str, ...]:
+    """CF505 where nobody tells whose the vectors are that stand under labels given twice."""
+    return ("CF505",) if any(action.kind == VOUCH for action in actions) else ()
 
 
 def _located(options: RepairOptions) -> RepairOptions:

@@ -10,7 +10,7 @@ from forensics.absent import Absent
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.linkable import RELINK_LIMIT, hopeless_links
 from forensics.repair.proposals import Proposal, propose
-from forensics.repair.rules_names import MAP_LOST, name_proposals, vector_proposals
+from forensics.repair.rules_names import MAP_LOST, doubts, name_proposals, vector_proposals
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
 
@@ -21,7 +21,8 @@ MISCOUNTED = frozenset({"CF306", "CF312", "CF410", "CF412", "CF601", "CF602", "C
 """What can be found in slots that the header counts although they are no elements."""
 INDEX = (
     frozenset(f"CF30{n}" for n in range(1, 9))
-    | {"CF310", "CF311", "CF312", "CF205", "CF207", "CF212", "CF501", "CF503", "CF504", "CF704", "CF706"}
+    | {"CF310", "CF311", "CF312", "CF205", "CF207", "CF212", "CF501", "CF503"}
+    | {"CF504", "CF505", "CF704", "CF706"}
     | MAP_LOST
     | frozenset(f"CF4{n:02}" for n in range(6, 13))
     | frozenset(f"CF60{n}" for n in range(1, 10))
@@ -30,14 +31,16 @@ INDEX = (
 
 def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """The proposals for the vector segment of one collection in which `codes` were found."""
-    found = codes & INDEX
+    found = codes & INDEX if site.foreign_ids else codes & INDEX - {"CF505"}
     if site.segment is None or site.records is None:
         return
     if {"*", site.collection.name, site.collection.id} & set(site.options.rebuild):
+        yield from doubts(site, found)
         yield from _rebuild(site, found, "it was asked for", chosen=True)
         return
     if not found and not site.blocking:
         return
+    yield from doubts(site, found)
     reason = rebuild_reason(site, found)
     if reason:
         yield from _rebuild(site, found, reason)

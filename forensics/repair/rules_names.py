@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from forensics.absent import Absent
+from forensics.checks.doubt import first_overwritten_label
+from forensics.repair.foreign import UNMAP, VOUCH, vouches
 from forensics.repair.holdings import EMBED, LOST, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
 
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
-OF_ADDING = frozenset({"CF212", "CF304", "CF408", "CF501", "CF704"})
+OF_ADDING = frozenset({"CF212", "CF304", "CF408", "CF501", "CF505", "CF704"})
 """What can be the reason for adding vectors; also a queue row that had to be taken out."""
 
 
@@ -20,15 +23,17 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """Ids and labels."""
     name, options, proof = site.collection.name, site.options, site.proof
     proved = 0 if proof is None else int(proof.proved.sum())
+    if "CF505" in codes:
+        yield _unmapping(site)
     if codes & MAP_LOST:
         yield from _lost_map(site, codes & MAP_LOST, proved)
-    elif proved and codes & {"CF409", "CF501"}:
+    elif proved and codes & {"CF409", "CF501", "CF505"}:
         title = f"Give {proved} vectors that only lack their id back to their records"
         heals = codes & {"CF409"}
         yield propose(
             "rebuild-id-map",
             name,
-            codes & {"CF409", "CF501"},
+            codes & {"CF409", "CF501", "CF505"},
             title,
             options,
             heals=heals,
@@ -57,13 +62,48 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     yield from _retired(site, codes, proved)
 
 
+def _unmapping(site: Site) -> Proposal:
+    """Ids under which the vector of another record stands, by the embedder's word."""
+    count = len(site.foreign_ids)
+    return propose(
+        UNMAP,
+        site.collection.name,
+        {"CF505"},
+        f"Take {count} ids off vectors of other records; each gets its own, at worst by embedding its document",
+        site.options,
+        why=f"the embedder reproduced {site.foreign.figures}, not these",
+        parameters={"unmapped": count},
+    )
+
+
+def doubts(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
+    """Where two writers gave the same labels and no embedder tells whose the vectors are: how many are in doubt."""
+    first, records = first_overwritten_label(site.found_as), site.found_as.records
+    if first is None or isinstance(records, Absent) or vouches(site):
+        return
+    count = int((records.indexed & (records.labels >= first)).sum())
+    if count:
+        yield propose(
+            VOUCH,
+            site.collection.name,
+            codes & {"CF406", "CF408", "CF409", "CF410"},
+            f"The vectors of {count} records cannot be shown to be theirs: labels from {first} on were given twice",
+            site.options,
+            heals=(),
+            safety="manual",
+            approval="manual",
+            why="a record can have the vector of another; plan again with an embedder that makes these vectors",
+            parameters={"records": count, "first_label": first},
+        )
+
+
 def _retired(site: Site, codes: frozenset[str], proved: int) -> Iterator[Proposal]:
     """Elements that no record claims. Where records are lost they may be theirs, and an embedder could prove it;
     those under another's label that are proved to be records do not wait for that.
     """
     claimed = 0 if site.claims is None else len(np.intersect1d(site.duplicates, site.claims.element))
     count = len(_unproved(site)) + len(site.duplicates) - claimed
-    wanted = codes & {"CF409", "CF410"} or (codes & MAP_LOST and proved)
+    wanted = codes & {"CF409", "CF410", "CF505"} or (codes & MAP_LOST and proved)
     if not wanted:
         return
     if claimed:
@@ -85,11 +125,11 @@ def _renamed(site: Site, codes: frozenset[str], claimed: int, *, last: bool) -> 
 
 
 def _unclaimed(site: Site, codes: frozenset[str], count: int) -> Proposal:
-    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any())
+    lost = site.holdings is not None and bool(site.holdings.mask(LOST).any()) and not site.foreign_ids
     return propose(
         "retire-elements",
         site.collection.name,
-        codes & {"CF409", "CF410"} | codes & MAP_LOST,
+        codes & {"CF409", "CF410", "CF505"} | codes & MAP_LOST,
         f"Flag {count} elements that no record claims as deleted; their vectors go to the case",
         site.options,
         heals=codes & {"CF409", "CF410"},

@@ -6,7 +6,6 @@ draft.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,22 +20,24 @@ from forensics.readers.layout import Header
 from forensics.records import Records, join_records
 from forensics.repair.blocking import blocking_rows
 from forensics.repair.embedding import Embedder, Trial, try_embedder
+from forensics.repair.foreign import Foreign, find_foreign, one_id_per_label, without
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
-from forensics.repair.id_map_proof import Proof, prove
+from forensics.repair.id_map_proof import Proof, prove, spread_pairs
 from forensics.repair.options import RepairOptions
-from forensics.repair.prospect import prospective_header, shared_labels, superseded, with_segments
+from forensics.repair.prospect import prospective_header, superseded, with_segments
 from forensics.repair.replay import replayed
 from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
-from forensics.witness import seeded_sample
 
 CHUNK = 1 << 15
 NO_ELEMENTS = np.empty(0, dtype=np.int64)
 
 
 class Site:
-    """One collection under repair. `codes`: what was found in it; some things are done only for a finding."""
+    """One collection under repair. `codes`: what was found in it; some things are done only for a finding.
+    `unmapped`: ids that an action took off foreign vectors already.
+    """
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class Site:
         options: RepairOptions,
         embedder: Embedder | None = None,
         codes: frozenset[str] = frozenset(),
+        unmapped: frozenset[str] = frozenset(),
     ) -> None:
         self.found_as, self.options, self.embedder, self.codes = collection, options, embedder, codes
+        self.unmapped = unmapped
         self.collection = with_segments(collection) if "CF110" in codes else collection
 
     @property
@@ -55,26 +58,27 @@ class Site:
 
     @cached_property
     def id_map(self) -> IdMap | BadIdMap | Absent:
-        """The id map with one id per label, and without ids whose vector is spoiled."""
+        """The id map with one id per label, and without ids whose vector is spoiled or that of another record."""
         found = self.collection.id_map
         if not isinstance(found, IdMap):
             return found
-        spoiled = set(self.spoiled_labels.tolist())
-        labels = found.id_to_label
-        if len(set(labels.values())) == len(labels) and not spoiled:
-            return found
-        shared = shared_labels(labels)
-        kept = {
-            name: label
-            for name, label in labels.items()
-            if label not in spoiled and (label not in shared or found.label_to_id.get(label) == name)
-        }
-        return replace(found, id_to_label=kept)
+        found = without(found, self.foreign.vectors) if self.foreign.vectors else found
+        return one_id_per_label(found, set(self.spoiled_labels.tolist()))
 
     @property
     def mapping(self) -> Mapping[str, int]:
         """id → label of that map; empty where none can be read."""
         return self.id_map.id_to_label if isinstance(self.id_map, IdMap) else {}
+
+    @cached_property
+    def foreign(self) -> Foreign:
+        """Vectors that stand under the id of another record now."""
+        return find_foreign(self)
+
+    @cached_property
+    def foreign_ids(self) -> frozenset[str]:
+        """The ids under which such a vector stands, or stood before the repair."""
+        return self.unmapped | frozenset(self.foreign.vectors)
 
     @property
     def also(self) -> list[Path]:
@@ -255,10 +259,11 @@ class Site:
             self.files,
             ids,
             elements,
-            known=_known(records) if records.indexed.any() else {},
+            known=spread_pairs(records) if records.indexed.any() else {},
             salvaged=salvage(segment.path(layout.ID_MAP_FILE)) if cut else {},
             embedder=self.embedder,
             also=self.also,
+            ordered=not self.foreign_ids,
         )
 
     @cached_property
@@ -288,10 +293,3 @@ class Site:
     def dim(self) -> int | None:
         """The dimension of the index, else the one that SQLite records."""
         return self.header.dim if self.header is not None else self.collection.dimension
-
-
-def _known(records: Records) -> dict[str, int]:
-    """id → element of up to 4,096 indexed records, spread over the whole."""
-    held = np.flatnonzero(records.indexed)
-    chosen = held[seeded_sample(len(held), 4096)]
-    return {records.rows.ids[i]: int(records.elements[i]) for i in chosen.tolist()}

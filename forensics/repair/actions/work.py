@@ -24,6 +24,7 @@ from forensics.readers.database import DATABASE
 from forensics.readers.id_map import IdMap
 from forensics.repair.draft import Draft, DraftContext
 from forensics.repair.embedding import Embedder
+from forensics.repair.foreign import UNMAP
 from forensics.repair.options import RepairOptions
 from forensics.repair.provenance import PROVENANCE, safe_name
 from forensics.repair.site import Site
@@ -75,8 +76,24 @@ class Work:
 
     def site(self) -> Site:
         """That collection under repair, with the embedder that the plan named."""
-        embedder = load_embedder(self.options)
-        return Site(self.collection(), self.options, embedder, frozenset(self.context.plan.findings))
+        embedder, codes = load_embedder(self.options), set(self.context.plan.findings)
+        if not self._corrects():
+            codes.discard("CF505")
+        return Site(self.collection(), self.options, embedder, frozenset(codes), self._unmapped())
+
+    def _corrects(self) -> bool:
+        """True where the plan takes foreign vectors off the ids of the collection, one by one or by a new index."""
+        return any(
+            "CF505" in action.codes and action.kind in (UNMAP, "rebuild-segment", "compact-segment")
+            for action in self.context.plan.approved
+            if action.collection == self.action.collection
+        )
+
+    def _unmapped(self) -> frozenset[str]:
+        """The ids that were taken off foreign vectors, as the case has it."""
+        path = self.context.case.evidence(unmapped_file(self.action.collection or ""))
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return frozenset(json.loads(line)["id"] for line in lines)
 
     # --- files ----------------------------------------------------------------------------------------------
 
@@ -151,6 +168,11 @@ class Work:
         """Progress, 0 to 1."""
         if self.context.progress is not None:
             self.context.progress(text, share)
+
+
+def unmapped_file(collection: str) -> str:
+    """The name of the evidence of UNMAP."""
+    return safe_name(f"unmapped-{collection}-{UNMAP}") + ".jsonl"
 
 
 def digests(place: Callable[[str], Path]) -> dict[str, str]:
