@@ -92,7 +92,7 @@ def _twice(
     for moment, (finds, told) in moments.items():
         counts = [("indexed", effect[moment]), ("missing", whole - effect[moment])]
         yield Strip(
-            title=f"{effect['collection']}, {told}",
+            title=f"{effect['collection']} {told.removesuffix(' the repair')}",
             alt=f"search {finds} {number(effect[moment])} of {counted(whole, 'record')} {told}",
             bars=_stacked(counts),
         )

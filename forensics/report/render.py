@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forensics.model import Diagnosis, Finding, Plan, Verdict
+from forensics.report.bytecode import BesideModules
 from forensics.report.data import EVERYTHING, Reveal, redacted
 from forensics.report.plain import visible
 from forensics.report.repair_summary import lost_sentence, plan_sentence, verified_sentence
@@ -52,6 +53,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=BesideModules(),
     )
 
 

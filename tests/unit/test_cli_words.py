@@ -63,6 +63,8 @@ def test_what_does_not_come_back_is_told_with_its_reason_and_what_would_bring_it
     assert f"forensics repair {store.resolve()} --embedder MODULE:CALLABLE" in told
     assert "Calls that ask for the vector of one of the 279 records without one go on failing" in told
     assert len(said.out.splitlines()) < SCREEN
+    report = Path("case/report.html").read_text(encoding="utf-8")
+    assert f"by what embedded them before: <code>forensics repair {store.resolve()} --embedder" in report
 
 
 def test_verbose_tells_diagnosis_and_plan_as_well(sample: Sample, say: Say) -> None:
