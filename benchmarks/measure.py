@@ -29,6 +29,9 @@ for found in pkgutil.walk_packages(forensics.__path__, "forensics."):
         except Exception as error:
             print(f"not compiled: {found.name}: {error}", file=sys.stderr)
 import chromadb, hnswlib
+from forensics.report.render import environment
+for name in environment().list_templates(extensions=["j2"]):
+    environment().get_template(name)
 """
 
 

@@ -60,7 +60,7 @@ def _squared_norms(vectors: np.ndarray) -> np.ndarray:
     norms = np.empty(len(vectors), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(vectors), CHUNK):
-            part = np.ascontiguousarray(vectors[start : start + CHUNK])
+            part = vectors[start : start + CHUNK]
             norms[start : start + CHUNK] = np.einsum("ij,ij->i", part, part)
     return norms
 

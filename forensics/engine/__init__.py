@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from forensics.durable import sync_directory, sync_file
 from forensics.engine.child import run_child, work_folder
+from forensics.engine.installed import version_of
 from forensics.engine.limits import roomy_folder
 from forensics.engine.loading import validate
 from forensics.errors import CannotComplete, MissingPackage, NoSpace, Refused
@@ -244,10 +244,8 @@ def _native(
 
 
 def _need_hnswlib(purpose: str) -> None:
-    try:
-        metadata.version("chroma-hnswlib")
-    except metadata.PackageNotFoundError:
-        raise MissingPackage("chroma-hnswlib", purpose) from None
+    if version_of("chroma-hnswlib") is None:
+        raise MissingPackage("chroma-hnswlib", purpose)
 
 
 def _check_batch(vectors: np.ndarray, labels: np.ndarray, dim: int) -> None:

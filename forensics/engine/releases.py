@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
+
+from forensics.engine.installed import version_of
 
 VARIABLE = "FORENSICS_RELEASES"
 
@@ -35,10 +36,7 @@ def release_python(version: str, *, create: bool = False) -> Path | None:
 
 def installed_beside() -> str | None:
     """The chromadb release of the running interpreter, read from its metadata without importing it."""
-    try:
-        return metadata.version("chromadb")
-    except metadata.PackageNotFoundError:
-        return None
+    return version_of("chromadb")
 
 
 def folders() -> list[Path]:

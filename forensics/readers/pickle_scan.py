@@ -58,7 +58,7 @@ def scan(raw: Buffer) -> Scan:
         return Scan("malformed" if size > 1 else "truncated", 0, "it does not start with a protocol opcode")
     if raw[1] > 5:
         return Scan("malformed", 1, f"protocol {raw[1]} does not exist")
-    bulk, position, class_name, objects = _bulk_pattern(size), 2, None, 0
+    bulk, position, class_name, objects = _bulk_pattern(max(20, size.bit_length())), 2, None, 0
     while True:
         eaten = bulk.match(raw, position)
         if eaten is not None:
@@ -124,12 +124,14 @@ def _long_string(raw: Buffer, position: int) -> tuple[int, str | None]:
 
 
 @lru_cache(maxsize=64)
-def _bulk_pattern(size: int) -> re.Pattern[bytes]:
-    """The pattern for runs of harmless opcodes; memo indexes may not exceed the file's own length."""
+def _bulk_pattern(bits: int) -> re.Pattern[bytes]:
+    """The pattern for runs of harmless opcodes; memo indexes have at most so many bits, those of the file's length (and
+    20 in small files, so that one pattern does for most)."""
     short = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(256))
     four = b"|".join(re.escape(n.to_bytes(4, "little")) + b".{%d}" % n for n in range(256))
     long1 = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(9))
-    top, third = min(size >> 24, 255), min(size >> 16, 255) if size < 1 << 24 else 255
+    most = (1 << bits) - 1
+    top, third = min(most >> 24, 255), min(most >> 16, 255)
     index = (
         b"..[" + b"\\x00-" + re.escape(bytes([third])) + b"][" + b"\\x00-" + re.escape(bytes([top])) + b"]"
     )

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
+from forensics.engine.installed import version_of
 from forensics.engine.slices import verify_with_slices
 from forensics.engine.truth import expected_of
 from forensics.engine.verify import verify_with_engine
@@ -34,7 +34,7 @@ def ask_engine(
     """
     if version == NO_ENGINE:
         yield skipped("not asked for")
-    elif version is None and _installed("chromadb") is None:
+    elif version is None and version_of("chromadb") is None:
         yield skipped("chromadb is not installed here; `--engine VERSION` names a release to ask")
     elif _does_not_fit(store, dest.parent):
         yield from _asked_on_slices(store, version, dest, brought or {})
@@ -80,13 +80,6 @@ def skipped(reason: str) -> Test:
 
 def was_skipped(tests: list[Test]) -> bool:
     return any(test.detail.startswith("skipped:") and test.name == "engine" for test in tests)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _does_not_fit(store: Store, folder: Path) -> str:
