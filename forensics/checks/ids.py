@@ -10,9 +10,11 @@ from forensics.breakdown import by_metadata, by_prefix
 from forensics.checks import ids_documents as ids_documents
 from forensics.checks import ids_vectors as ids_vectors
 from forensics.checks.causes import explain, position_of
+from forensics.checks.causes_ids import explain_ghosts
 from forensics.checks.idmap_labels import flagged_records
 from forensics.checks.places import examples, in_segment, in_table, needed, records_of
 from forensics.checks.registry import check, finding
+from forensics.checks.returning import returning_ids
 from forensics.checks.survivors import remedy_for, tally
 from forensics.model import Finding, Json, Remedy
 from forensics.readers.layout import ID_MAP_FILE
@@ -136,8 +138,12 @@ def ids_pending(collection: Collection) -> Iterator[Finding]:
 
 @check("CF503", needs=("records",))
 def ids_missing_from_sqlite(collection: Collection) -> Iterator[Finding]:
-    """Ids that the index holds and SQLite does not, and that no pending row explains."""
-    ghosts = records_of(collection).ghosts
+    """Ids that the index holds and SQLite does not, and that no pending row explains; and those that a pending row
+    will bring into the index although SQLite has applied it and holds no record of them any more.
+    """
+    records = records_of(collection)
+    returning = returning_ids(collection)
+    ghosts = tuple(sorted({*records.ghosts, *returning}))
     if not ghosts:
         return
     queued = (
@@ -152,11 +158,13 @@ def ids_missing_from_sqlite(collection: Collection) -> Iterator[Finding]:
         count=len(ghosts),
         unit="ids",
         expected="a record for every id in the index",
-        found={"ids": examples(ghosts), "still_in_queue": len(kept)},
+        found={"ids": examples(ghosts), "still_in_queue": len(kept)}
+        | ({"with_the_next_flush": len(returning)} if returning else {}),
         where=(in_segment(collection, ID_MAP_FILE),),
         means="A search can return these ids, without document and without metadata. They are either "
         "deletes that "
         "never reached the index, or records whose rows are lost.",
         remedy=Remedy(action="quarantine-ghosts", safety="lossy", loses=len(ghosts)),
+        causes=explain_ghosts(collection),
         lists={"ids": ghosts},
     )

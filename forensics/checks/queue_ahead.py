@@ -56,12 +56,25 @@ def passed_over(collection: Collection, scope: str) -> dict[str, int]:
         return {}
     lacking = set(records.ids(records.missing)) if vector else None
     found = _brought(collection, mark, lacking, vector)
+    if not vector and _was_applied(collection):
+        return {}
     if not vector:
-        found = {name: seq for name, seq in found.items() if not _is_record(collection, name)}
+        found = {name: seq for name, seq in found.items() if not is_record(collection, name)}
     return found if found and min(found.values()) > _applied(collection, found, vector) else {}
 
 
-def _is_record(collection: Collection, name: str) -> bool:
+def _was_applied(collection: Collection) -> bool:
+    """True where metadata of newer rows than any record is left: they were applied, and deleted by hand since."""
+    if not collection.database.tables >= {"embedding_metadata", "embeddings"}:
+        return False
+    newest = (
+        collection.database.rows(f"SELECT max(id) FROM {t}") for t in ("embedding_metadata", "embeddings")
+    )
+    last = [-1 if isinstance(found, Absent) or found[0][0] is None else int(found[0][0]) for found in newest]
+    return last[0] > last[1]
+
+
+def is_record(collection: Collection, name: str) -> bool:
     """True where SQLite holds a record of that id; a look into an index, since few are asked for."""
     if not isinstance(name, str) or not name.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
         return _is_listed(collection, name)

@@ -12,6 +12,7 @@ import numpy as np
 
 from forensics.absent import Absent, present
 from forensics.readers.database import Database
+from forensics.readers.embeddings_queue import effects
 from forensics.records import Records
 from forensics.store import Collection, Store
 
@@ -98,7 +99,8 @@ def expected_collection(
     vectors, known = truth_vectors(collection, records, rows, dim)
     tenant, database = home_of(collection)
     settings = collection.settings
-    return Expected(
+    added, removed = awaited(collection, records)
+    shown = Expected(
         name=collection.name,
         space=settings.space,
         dimension=dim,
@@ -111,8 +113,37 @@ def expected_collection(
         batch_size=settings.batch_size,
         tenant=tenant,
         database=database,
-        filter=a_filter(collection, records),
+        filter=None if added or removed else a_filter(collection, records),
         chosen=chosen,
+    )
+    return _once_applied(shown, added, removed) if added or removed else shown
+
+
+def awaited(collection: Collection, records: Records) -> tuple[list[str], set[str]]:
+    """(ids that SQLite gets, ids that it loses) when the METADATA segment applies what the queue still holds for it."""
+    mark = collection.metadata_watermark
+    above = 0 if isinstance(mark, Absent) else mark.value
+    found = Absent("") if above is None else collection.queue.rows(above=above)
+    if isinstance(found, Absent) or not found:
+        return [], set()
+    there = set(records.rows.ids)
+    left = effects(found, there.__contains__)
+    added = [name for name, effect in left.items() if effect.exists and name not in there]
+    return added, {name for name, effect in left.items() if not effect.exists and name in there}
+
+
+def _once_applied(shown: Expected, added: Sequence[str], removed: set[str]) -> Expected:
+    """The same with these ids and without those; vectors are compared of records that SQLite holds already."""
+    stays = np.fromiter((name not in removed for name in shown.ids), dtype=bool, count=len(shown.ids))
+    place = np.cumsum(stays) - 1
+    compared = stays[shown.rows]
+    return replace(
+        shown,
+        ids=(*(name for name in shown.ids if name not in removed), *added),
+        rows=place[shown.rows[compared]],
+        vectors=shown.vectors[compared],
+        known=shown.known[compared],
+        reachable=shown.reachable + len(added) - int((~stays).sum()),
     )
 
 

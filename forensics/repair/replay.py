@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.returning import returning_ids
 from forensics.readers.embeddings_queue import QueueEffect, effects
+from forensics.records import Records
 from forensics.store import Collection
 
 
@@ -26,3 +28,8 @@ def replayed(
     there = np.isin(labels, held).tolist()
     staying = {name for name, is_held in zip(mapped, there, strict=True) if is_held}
     return effects(rows, staying.__contains__)
+
+
+def ghosts_of(collection: Collection, records: Records | None) -> list[str]:
+    """Sorted ids without a record that the index holds, or gets with the next flush."""
+    return sorted({*(() if records is None else records.ghosts), *returning_ids(collection)})

@@ -54,8 +54,8 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             options,
         )
     if "CF503" in codes and site.records is not None:
-        ghosts = len(site.records.ghosts)
-        title = f"Move {ghosts} ids without a record out of the index into the case, with their vectors"
+        ghosts = len(site.ghosts)
+        title = f"Move {ghosts} ids without a record out of index and queue into the case, with their vectors"
         yield propose(
             "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
         )

@@ -25,7 +25,7 @@ from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove, spread_pairs
 from forensics.repair.options import RepairOptions
 from forensics.repair.prospect import prospective_header, superseded, with_segments
-from forensics.repair.replay import replayed
+from forensics.repair.replay import ghosts_of, replayed
 from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
@@ -82,7 +82,6 @@ class Site:
 
     @property
     def also(self) -> list[Path]:
-        """Other copies of the store, as chosen."""
         return [Path(path) for path in self.options.also]
 
     @cached_property
@@ -126,8 +125,6 @@ class Site:
         if self.summary is None:
             return NO_ELEMENTS
         return self.summary.labels[self.named_elements | self.summary.deleted].astype(np.int64)
-
-    # --- the segment, read under the header that it will have ---------------------------------------------
 
     @cached_property
     def header(self) -> Header | None:
@@ -207,10 +204,7 @@ class Site:
 
     @property
     def spoiled_labels(self) -> np.ndarray:
-        """The labels of these elements."""
         return NO_ELEMENTS if self.summary is None else self.summary.labels[self.spoiled].astype(np.int64)
-
-    # --- the records --------------------------------------------------------------------------------------
 
     @cached_property
     def records(self) -> Records | None:
@@ -219,6 +213,11 @@ class Site:
         if isinstance(rows, Absent):
             return None
         return join_records(rows, self.collection.vector, self.id_map, self.pending, summary=self.summary)
+
+    @cached_property
+    def ghosts(self) -> list[str]:
+        """The ids without a record that the index holds, or gets with the next flush."""
+        return ghosts_of(self.collection, self.records)
 
     @cached_property
     def nameless(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
 import numpy as np
@@ -136,19 +136,24 @@ def _unused_id(connection: sqlite3.Connection, owner: Collection) -> str:
 def quarantine_queue_rows(work: Work) -> Report:
     """No pending row is left that no release can apply; they are in the case as JSON lines."""
     site = work.site()
-    bad = sorted(site.blocking)
+    work.keep_records("quarantined", take_out(work, site.collection, site.blocking))
+    return {"rows": len(site.blocking)}
+
+
+def take_out(work: Work, owner: Collection, seq_ids: Iterable[int]) -> list[dict[str, Json]]:
+    """The draft's queue is without these rows, and counts on as if they were there; returned, to be kept."""
+    bad = [(seq_id,) for seq_id in sorted(seq_ids)]
+    if not bad:
+        return []
     with work.database() as connection:
         connection.row_factory = sqlite3.Row
-        marks = ",".join("?" * len(bad))
-        found = connection.execute(
-            f"SELECT * FROM embeddings_queue WHERE seq_id IN ({marks})", bad
-        ).fetchall()
-        work.keep_records("quarantined", ({"table": "embeddings_queue", "row": dict(row)} for row in found))
+        sql = "SELECT * FROM embeddings_queue WHERE seq_id = ?"
+        rows = [dict(row) for each in bad for row in connection.execute(sql, each)]
         top = connection.execute("SELECT max(seq_id) FROM embeddings_queue").fetchone()[0]
-        connection.execute(f"DELETE FROM embeddings_queue WHERE seq_id IN ({marks})", bad)
-        if top in bad:
-            _keep_counting(connection, work, site.collection, top)
-    return {"rows": len(bad)}
+        connection.executemany("DELETE FROM embeddings_queue WHERE seq_id = ?", bad)
+        if (top,) in bad:
+            _keep_counting(connection, work, owner, top)
+    return [{"table": "embeddings_queue", "row": row} for row in rows]
 
 
 def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection, top: int) -> None:

@@ -15,6 +15,7 @@ from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import IdMap
 from forensics.records import elements_of
 from forensics.repair.actions.frame import Report, claimed_elements, framed, name_elements, next_label
+from forensics.repair.actions.marks import take_out
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import FLAGGED
 from forensics.repair.site import Site
@@ -98,19 +99,34 @@ def clear_deleted_flags(work: Work) -> Report:
 
 
 def quarantine_ghosts(work: Work) -> Report:
-    """No id without a record is in the map, its element is flagged deleted, its vector is in the case."""
+    """No id without a record is in the map or comes back from the queue; its element is flagged deleted, its vector
+    and its queue rows are in the case.
+    """
     site = work.site()
+    mapped = [name for name in site.ghosts if name in site.mapping]
+    rows = take_out(work, site.collection, ghost_rows(site))
+    kept = _unmapped(work, site, mapped) if mapped else []
+    work.keep_records("quarantined", [*kept, *rows])
+    return {"quarantined": len(site.ghosts), "queue_rows": len(rows)}
+
+
+def _unmapped(work: Work, site: Site, ghosts: list[str]) -> list[dict[str, Json]]:
+    """The map is without these ids, their elements are flagged deleted; their vectors, to be kept."""
     segment, _, _, summary = framed(site)
-    if site.records is None or not isinstance(site.id_map, IdMap):
-        raise Refused("without SQLite and the id map nobody knows which ids have no record.")
-    ghosts = [name for name in site.records.ghosts if name in site.mapping]
+    if not isinstance(site.id_map, IdMap):
+        raise Refused("without the id map nobody knows which ids have no record.")
     elements = element_of(summary.labels, [site.mapping[name] for name in ghosts])
-    work.keep_records("quarantined", _with_vectors(site, ghosts, elements, "ghost"))
     mapping = {name: label for name, label in site.mapping.items() if name not in set(ghosts)}
     there = elements[elements >= 0]
     set_deleted(work.changeable(segment, layout.LEVEL0_FILE, layout.HEADER_FILE), there, True)
     work.save_map(site, with_ids(site.id_map, mapping, site.id_map.total_elements_added or 0))
-    return {"quarantined": len(ghosts)}
+    return list(_with_vectors(site, ghosts, elements, "ghost"))
+
+
+def ghost_rows(site: Site) -> list[int]:
+    """The seq_ids of the queue rows of ids without a record."""
+    rows = site.collection.queue.rows(ids=site.ghosts)
+    return [] if isinstance(rows, Absent) else [row.seq_id for row in rows]
 
 
 def element_of(labels: np.ndarray, wanted: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -140,19 +156,20 @@ def keep_left_out(work: Work, site: Site) -> None:
     """
     if site.summary is None or site.records is None:
         return
-    ghosts = [name for name in site.records.ghosts if name in site.mapping]
+    ghosts = [name for name in site.ghosts if name in site.mapping]
     elements = element_of(site.summary.labels, [site.mapping[name] for name in ghosts])
     taken = np.empty(0, np.int64) if site.proof is None else site.proof.element
     lone = np.concatenate(
         [np.setdiff1d(site.nameless, taken), np.setdiff1d(site.duplicates, claimed_elements(site))]
     )
     labels = [str(label) for label in site.summary.labels[lone].tolist()]
-    if ghosts or labels:
+    rows = take_out(work, site.collection, ghost_rows(site) if "CF503" in site.codes else ())
+    if ghosts or labels or rows:
         left = [
             _with_vectors(site, ghosts, elements, "ghost"),
             _with_vectors(site, labels, lone, "element without an id"),
         ]
-        work.keep_records("quarantined", chain(*left))
+        work.keep_records("quarantined", chain(*left, rows))
 
 
 def retire_elements(work: Work) -> Report:
