@@ -72,12 +72,16 @@ def explain(options: Namespace) -> Answer:
 
 
 def _fitted(page: str) -> str:
-    """The page with its paragraphs as wide as the terminal; headings, lists, tables and code stay as they are."""
-    blocks = page.split("\n\n")
-    kept = ("#", "- ", "* ", "|", "```", " ", *"123456789")
-    return "\n\n".join(
-        block if block.startswith(kept) else wrapped(" ".join(block.split())) for block in blocks
-    )
+    """The page with its paragraphs and lists as wide as the terminal; headings, tables and code stay as they are."""
+    return "\n\n".join(_block_fitted(block) for block in page.split("\n\n"))
+
+
+def _block_fitted(block: str) -> str:
+    if block.startswith(("#", "|", "```", " ", *"123456789")):
+        return block
+    items = [" ".join(item.split()) for item in f"\n{block}".split("\n- ")]
+    listed = (wrapped(f"- {item}", "  ", "") for item in items[1:])
+    return "\n".join([*([wrapped(items[0])] if items[0] else []), *listed])
 
 
 def copy(options: Namespace) -> Answer:
