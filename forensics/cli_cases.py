@@ -40,11 +40,14 @@ def undo(options: Namespace) -> Answer:
     result = verbs.undo(
         case, discard_later_writes=options.discard_later_writes, nobody_else=options.nobody_else_uses_it
     )
-    what = "as it was before the repair" if result["state"] == "original" else "the repaired one again"
+    original = result["state"] == "original"
+    what = "as it was before the repair" if original else "the repaired one again"
+    again = "brings the repair back" if original else "takes the repair back once more"
+    way = f"\n{labelled('again', f'forensics undo --case {case.folder}')}  ({again})"
     if result["as_before"]:
-        return Answer(result, f"The store is {what}, byte for byte; undo again turns it round.")
+        return Answer(result, f"The store is {what}, byte for byte.{way}")
     error = f"The store is {what}, but for: {result['differences']}."
-    return Answer(result, f"The store is {what}.", EXIT_INCOMPLETE, error)
+    return Answer(result, f"The store is {what}.{way}", EXIT_INCOMPLETE, error)
 
 
 def report(options: Namespace) -> Answer:

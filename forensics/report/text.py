@@ -170,7 +170,7 @@ def plan_text(plan: Json) -> str:
     blocks = [
         wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
-        _effects_text(data["effects"], tense="planned"),
+        _effects_text(data["effects"], tense="planned") if data["actions"] else "",
         wrapped(embedder_sentence(data["options"]), ""),
         _losses_text(data["losses"]),
         _codes_text(data),

@@ -244,3 +244,21 @@ def test_the_bar_says_what_takes_the_time(sample: Sample, tmp_path: Path) -> Non
     fx.apply(tmp_path / "case", yes=True, engine="none", nobody_else=True)
     fx.verify(tmp_path / "case", engine="none", progress=bar)
     assert steps[-1] == "asking the engine on a copy"
+
+
+def test_an_undo_says_what_another_one_does(sample: Sample, say: Say) -> None:
+    store = sample("1.5.9/set-aside")
+    say("repair", store, "--yes", *NO_ENGINE, "--case", "case")
+    for state, again in (
+        ("as it was before the repair", "(brings the repair back)"),
+        ("the repaired one again", "(takes the repair back once more)"),
+    ):
+        said = say("undo", "--case", "case", "--nobody-else-uses-it")
+        assert said.out.startswith(f"The store is {state}, byte for byte.\n")
+        assert again in said.out
+
+
+def test_a_healthy_store_gets_no_predictions(sample: Sample, say: Say) -> None:
+    said = say("plan", sample("1.5.9/healthy"))
+    assert "Nothing to do. Nothing has been changed." in said.out
+    assert "search will find" not in said.out
