@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.causes_ids import ids_renamed, index_of_another, queue_rows_deleted
 from forensics.checks.places import records_of, segment_of
+from forensics.checks.releases import was_purged_by_python
 from forensics.model import Cause, Json
 from forensics.readers.id_map import IdMap
 from forensics.store import Collection
 from forensics.strays import elements_behind
+from forensics.words import counted
 
 BLOCK = 0.9
 """The share of the missing that must lie at one end for them to be called the oldest or the newest."""
@@ -98,7 +101,12 @@ def explain(collection: Collection, missing: np.ndarray, position: Position) -> 
         _map_behind,
         _not_written,
     )
-    found = [cause for ask in hypotheses for cause in ask(collection, missing, position)]
+    ids = records_of(collection).ids(missing)
+    elsewhere = (*ids_renamed(collection, missing), *index_of_another(collection, ids))
+    if elsewhere:
+        return elsewhere  # the records are in an index: nothing was lost, and no course of a loss explains it
+    found = [*queue_rows_deleted(collection, missing)]
+    found += [cause for ask in hypotheses for cause in ask(collection, missing, position)]
     if not found:
         evidence = (
             f"{position.missing} records are missing in {position.runs} gaps, which fits no known course "
@@ -116,7 +124,10 @@ def _index_removed(collection: Collection, missing: np.ndarray, position: Positi
         return
     extent, given = collection.queue.extent(), _labels_given(collection)
     lowest = None if isinstance(extent, Absent) else extent.lowest
-    purged = lowest is None or position.highest_seq < lowest
+    seqs = _seq_ids(collection, len(missing))[missing]
+    purged = (
+        lowest is None or float((seqs <= lowest).mean()) >= BLOCK
+    )  # the purge keeps the row at the watermark
     if not purged or (given is not None and given >= position.settled):
         return
     queue = (
@@ -166,10 +177,13 @@ def _older_index_flushed(collection: Collection, missing: np.ndarray, position: 
     if position.name != "newest" and not behind:
         return
     given, watermark = _labels_given(collection), collection.vector_watermark
+    if position.highest_seq > watermark and not behind:
+        return  # what the index never had cannot have been flushed over
     where = "the newest by insertion" if position.name == "newest" else f"in {position.runs} gaps"
     evidence = (
         f"the {position.missing} missing records are {where}; the watermark {watermark} says that all up to "
-        f"it were flushed; the index knows {given} labels"
+        f"it were flushed; the index knows {given} labels: a process that held an older one flushed it, or it was put "
+        "back from a copy"
     )
     if behind:
         evidence += (
@@ -182,7 +196,10 @@ def _older_index_flushed(collection: Collection, missing: np.ndarray, position: 
 
 
 def _two_writers(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
-    """Somebody who did not know the missing records wrote and flushed after them."""
+    """Somebody who did not know the missing records wrote and flushed after them, or gave the same labels again."""
+    yield from _labels_given_twice(collection)
+    if 2 * int((records_of(collection).labels[missing] >= 0).sum()) >= position.missing:
+        return  # the map knows them
     if position.name not in ("middle", "newest") or not position.indexed_later:
         return
     evidence = (
@@ -192,13 +209,28 @@ def _two_writers(collection: Collection, missing: np.ndarray, position: Position
     yield Cause(name="two-writers", confidence="likely", evidence=evidence)
 
 
+def _labels_given_twice(collection: Collection) -> Iterator[Cause]:
+    """One process never puts a label on two elements."""
+    summary = None if isinstance(collection.vector, Absent) else collection.vector.files.summary
+    if summary is None or isinstance(summary, Absent):
+        return
+    _, counts = np.unique(summary.labels[summary.labels >= 1], return_counts=True)
+    doubled = int((counts > 1).sum())
+    if doubled:
+        evidence = (
+            f"{counted(doubled, 'labels')} of level 0 stand on two elements: two processes, each with its own counter, "
+            "gave them and wrote to the same files"
+        )
+        yield Cause(name="two-writers", confidence="likely", evidence=evidence)
+
+
 def _foreign_purge(collection: Collection, missing: np.ndarray, position: Position) -> Iterator[Cause]:
     """W2, 0.5.7 to 0.5.12: the progress of another collection purged rows that this index had not applied."""
     threshold, indexed = collection.settings.sync_threshold, position.settled - position.missing
     several = len(collection.store.collections) > 1
     if (
         position.name != "newest"
-        or collection.store.is_modern
+        or not was_purged_by_python(collection.store)
         or threshold <= 0
         or indexed % threshold
         or not indexed
