@@ -1,0 +1,86 @@
+"""Every id in exactly one class, and the classes agree with what the samples are known to lack."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import forensics as fx
+from forensics.classes import Classes, classify
+
+Sample = Callable[[str], Path]
+
+
+@contextmanager
+def classes_of(store: Path, **options: object) -> Generator[Classes]:
+    with fx.open_store(store) as opened:
+        yield classify(opened.collections[0], **options)  # pyright: ignore[reportArgumentType] - as the test gives them
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("peek-failure", {"indexed": 21, "vector lost, document present": 279}),
+        ("set-aside", {"indexed": 26, "pending": 15, "re-attachable": 259}),
+        ("sql-only-orphans", {"indexed": 250, "re-attachable": 50}),
+        ("healthy-churned", {"indexed": 255, "pending": 15, "deleted": 5}),
+        ("pickle-lost", {"pending": 21, "unknown": 279}),
+    ],
+)
+def test_the_samples_have_their_classes(sample: Sample, name: str, counts: dict[str, int]) -> None:
+    with classes_of(sample(name)) as found:
+        assert found.counts() == counts
+        assert len(found.ids) == len(set(found.ids)) == sum(counts.values())
+
+
+def test_what_can_be_attached_again_says_from_where(sample: Sample) -> None:
+    with classes_of(sample("set-aside")) as found:
+        frame = found.frame()
+        origins = frame.loc[frame["state"] == "re-attachable", "origin"]
+        assert set(origins) == {"set-aside"}
+        assert set(frame.loc[frame["state"] != "re-attachable", "origin"]) == {""}
+
+
+def test_a_backup_makes_lost_vectors_attachable(sample: Sample) -> None:
+    broken, backup = sample("sql-only-orphans"), sample("sql-only-orphans")
+    (level0,) = broken.glob("*/data_level0.bin")
+    with classes_of(broken) as whole:
+        kept = whole.counts()["indexed"]
+    level0.write_bytes(level0.read_bytes()[: 300 * 100])
+
+    with classes_of(broken) as without, classes_of(broken, also=[backup]) as with_backup:
+        assert without.counts().get("re-attachable", 0) < with_backup.counts()["re-attachable"]
+        assert with_backup.counts()["indexed"] < kept
+
+
+def test_prefixes_and_metadata_divide_all_of_them(sample: Sample) -> None:
+    with classes_of(sample("peek-failure")) as found:
+        for table in (found.by_prefix(), found.by_metadata("year"), found.by_prefix(pattern=r"^\w+:(\w+)")):
+            assert int(table["all"].sum()) == 300
+            assert int(table["indexed"].sum()) == 21
+        assert "class" in found.by_prefix(pattern=r"^\w+:(\w+)").index
+        assert list(found.by_metadata("no such key").index) == [""]
+
+
+def test_ghosts_are_ids_whose_metadata_is_lost(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        database.execute("DELETE FROM embeddings WHERE id <= 7")
+
+    with classes_of(store) as found:
+        assert found.counts()["metadata lost"] == 7
+        assert np.count_nonzero(found.rowids == -1) == 7
+
+
+def test_a_parquet_file_holds_the_same(sample: Sample, tmp_path: Path) -> None:
+    with classes_of(sample("set-aside")) as found:
+        path = found.to_parquet(tmp_path / "classes.parquet")
+        again = pd.read_parquet(path)
+        assert again["id"].tolist() == found.ids
+        assert again["state"].tolist() == found.frame()["state"].tolist()
