@@ -158,9 +158,12 @@ def _also_look_in(folder: Path) -> None:
 
 
 def _file(module: ModuleType) -> EmbedderFile | None:
-    path = os.path.realpath(module.__file__) if getattr(module, "__file__", None) else None
+    found = getattr(module, "__file__", None)
+    if not found:
+        return None
+    path = os.path.realpath(found)
     try:
-        return None if path is None else EmbedderFile(path, _digest(path))
+        return EmbedderFile(path, _digest(path))
     except OSError:  # in an archive; it is found by its name alone
         return None
 

@@ -117,8 +117,8 @@ def _left(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 
 def _titled(action: Mapping[str, Json]) -> str:
     name, codes = action["collection"], " ".join(action["codes"])
-    known = name is None or name in action["title"]
-    return f"{action['title']} ({codes}{'' if known else f' in {quoted(name)}'})"
+    place = "" if name is None or name in action["title"] else f" in {quoted(name)}"
+    return f"{action['title']} ({codes}{place})"
 
 
 def _lost(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
