@@ -62,8 +62,8 @@ def test_a_backup_makes_lost_vectors_attachable(sample: Sample) -> None:
 def test_prefixes_and_metadata_divide_all_of_them(sample: Sample) -> None:
     with classes_of(sample("peek-failure")) as found:
         for table in (found.by_prefix(), found.by_metadata("year"), found.by_prefix(pattern=r"^\w+:(\w+)")):
-            assert int(table["all"].sum()) == 300
-            assert int(table["indexed"].sum()) == 21
+            assert sum(table["all"].tolist()) == 300
+            assert sum(table["indexed"].tolist()) == 21
         assert "class" in found.by_prefix(pattern=r"^\w+:(\w+)").index
         assert list(found.by_metadata("no such key").index) == [""]
 
