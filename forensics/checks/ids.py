@@ -65,7 +65,8 @@ def _missing(collection: Collection, records: Records, missing: np.ndarray) -> F
             in_table("embeddings", f"rowid {position.first_row} to {position.last_row}, {count} rows"),
             in_segment(collection, ID_MAP_FILE),
         ),
-        means=f"No search finds these {count} records, and every call that asks for one of their vectors "
+        means=f"No search finds {'this record' if count == 1 else f'these {count} records'}, and every call that asks for "
+        f"{'its vector' if count == 1 else 'one of their vectors'} "
         "(peek, "
         "get with embeddings, a filtered query) fails as a whole with 'Error finding id'.",
         remedy=remedy_for(collection, ids, action="add-missing-vectors", sources=sources),

@@ -13,6 +13,7 @@ from forensics.repair.holdings import EMBED, LOST, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
+from forensics.words import counted
 
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
 OF_ADDING = frozenset({"CF212", "CF304", "CF408", "CF501", "CF505", "CF704"})
@@ -55,7 +56,7 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         )
     if "CF503" in codes and site.records is not None:
         ghosts = len(site.ghosts)
-        title = f"Move {ghosts} ids without a record out of index and queue into the case, with their vectors"
+        title = f"Move {counted(ghosts, 'id')} without a record out of index and queue into the case, with their vectors"
         yield propose(
             "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
         )
@@ -69,7 +70,7 @@ def _unmapping(site: Site) -> Proposal:
         UNMAP,
         site.collection.name,
         {"CF505"},
-        f"Take {count} ids off vectors of other records; each gets its own, at worst by embedding its document",
+        f"Take {counted(count, 'id')} off vectors of other records; each gets its own, at worst by embedding its document",
         site.options,
         why=f"the embedder reproduced {site.foreign.figures}, not these",
         parameters={"unmapped": count},
@@ -130,7 +131,7 @@ def _unclaimed(site: Site, codes: frozenset[str], count: int) -> Proposal:
         "retire-elements",
         site.collection.name,
         codes & {"CF409", "CF410", "CF505"} | codes & MAP_LOST,
-        f"Flag {count} elements that no record claims as deleted; their vectors go to the case",
+        f"Flag {counted(count, 'element')} that no record claims as deleted; their vectors go to the case",
         site.options,
         heals=codes & {"CF409", "CF410"},
         safety="lossy" if lost else "safe",
@@ -189,7 +190,7 @@ def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             "add-missing-vectors",
             name,
             codes & (OF_ADDING | MAP_LOST) or site.codes & {"CF208", "CF209", "CF809"},
-            f"Add {added} missing vectors to the index of {name}: {from_where(site)}",
+            f"Add {counted(added, 'missing vector')} to the index of {name}: {from_where(site)}",
             site.options,
             heals=healed,
             safety="lossy" if lost or is_unverified(site) else "safe",

@@ -11,6 +11,7 @@ from forensics.repair.holdings import LOST
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
+from forensics.words import counted
 
 
 def record_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
@@ -30,7 +31,7 @@ def _ids(site: Site) -> Iterator[Proposal]:
         return
     bad = [rows.ids[row] for row in malformed(rows.ids)]
     if options.ids == "delete":
-        title = f"Delete {len(bad)} records with malformed ids (kept in the case)"
+        title = f"Delete {counted(len(bad), 'record')} with malformed ids (kept in the case)"
         why = "calls with these ids find nothing afterwards; peek shows the records after them"
         yield propose(
             "delete-ids",
@@ -52,7 +53,7 @@ def _ids(site: Site) -> Iterator[Proposal]:
             "trim-ids",
             name,
             {"CF701"},
-            f"Trim {len(possible)} ids in SQLite, the id map and the queue",
+            f"Trim {counted(len(possible), 'id')} in SQLite, the id map and the queue",
             options,
             heals=() if refused else {"CF701"},
             why=_trim_note(len(refused)),
@@ -90,7 +91,7 @@ def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             "set-aside-records",
             site.collection.name,
             wanted,
-            f"Set {lost} records without a vector aside in the case, so that peek works again",
+            f"Set {counted(lost, 'record')} without a vector aside in the case, so that peek works again",
             site.options,
             heals=(),
             safety="lossy",
@@ -134,7 +135,7 @@ def _blocking_rows(site: Site, codes: frozenset[str]) -> Proposal:
         "quarantine-queue-rows",
         site.collection.name,
         codes,
-        f"Move {count} queue rows that cannot be applied into the case",
+        f"Move {counted(count, 'queue row')} that cannot be applied into the case",
         site.options,
         safety="lossy" if lost else "safe",
         approval="accept-loss" if lost else "yes",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +264,14 @@ def test_a_healthy_store_gets_no_predictions(sample: Sample, say: Say) -> None:
     said = say("plan", sample("1.5.9/healthy"))
     assert "Nothing to do. Nothing has been changed." in said.out
     assert "search will find" not in said.out
+
+
+def test_titles_agree_with_how_many(sample: Sample, say: Say) -> None:
+    """One id with a blank at its end is `1 id`."""
+    store = sample("1.5.9/healthy")
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        database.execute("UPDATE embeddings SET embedding_id = embedding_id || ' ' WHERE id = 7")
+    told = say("plan", store).out
+    assert "Trim 1 id in SQLite, the id map and the queue" in told
+    assert " 1 ids" not in told
+    assert " 1 records" not in told
