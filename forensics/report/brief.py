@@ -145,6 +145,8 @@ def _now(
         yield "", still_failing(lost)
     stay = " ".join(result["remaining"])
     yield "", f"Findings that stay: {stay}." if stay else "No finding above a note is left."
+    if result.get("written_since"):
+        yield "", f"Somebody wrote to the store right after the swap: {result['written_since']}."
 
 
 def still_failing(lost: int) -> str:

@@ -214,15 +214,17 @@ def _codes_text(data: Mapping[str, Json]) -> str:
 
 
 def verdict_text(verdict: Json) -> str:
-    """Whether it is verified, test by test, and what is left."""
+    """Whether it is verified, test by test, and what is left; what failed stands at the end once more."""
     data = as_json(verdict)
     stay = " ".join(data["remaining"])
     left = f"Findings that stay: {stay}." if stay else "No finding above a note is left."
+    failed = [_test_text(test) for test in data["tests"] if not test["passed"]]
     blocks = [
         verified_sentence(data),
         "\n".join(_test_text(test) for test in data["tests"]),
         _effects_text(data["effects"]),
         left,
+        "\n".join(["What failed:", *failed]) if failed else "",
     ]
     return _whole(blocks)
 

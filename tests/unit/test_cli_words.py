@@ -155,6 +155,11 @@ def test_a_failed_test_is_named_where_the_repair_was_made() -> None:
         {**stage("result"), "verified": None},
     )
     assert "Repaired. Not verified: 1 of" in text
+    assert "Somebody wrote" not in text
+    since = {**stage("result"), "written_since": "chroma.sqlite3: size"}
+    assert "Somebody wrote to the store right after the swap" in repaired_text(
+        stage("diagnosis"), stage("plan"), verdict, since
+    )
     assert "FAIL" in text
     assert "3 missing" in text
 

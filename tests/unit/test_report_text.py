@@ -177,7 +177,8 @@ def test_a_failed_test_makes_the_verdict_fail_and_a_skipped_one_is_not_called_pa
     text = verdict_text({**verdict, "verified": None})
 
     assert text.startswith("Not verified: 1 of 1 test failed.")
-    assert "  FAIL  ids (3): 3 missing" in text
+    assert text.count("  FAIL  ids (3): 3 missing") == 2
+    assert text.endswith("What failed:\n  FAIL  ids (3): 3 missing")
     assert "  skip  engine: skipped: no chromadb" in text
 
 
