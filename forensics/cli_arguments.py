@@ -185,6 +185,9 @@ def _on_a_case(verbs: Any) -> None:
     export = _verb(verbs, "export", "All records that can be recovered, with where each vector comes from.")
     export.add_argument("--to", metavar="FORMAT", choices=("jsonl", "npz", "parquet"), default="jsonl")
     export.add_argument("-o", "--output", metavar="FILE")
+    export.add_argument(
+        "--anonymous", action="store_true", help="also the vectors of the index that no id maps to"
+    )
 
 
 def _others(verbs: Any) -> None:

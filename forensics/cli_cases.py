@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from forensics import verbs
 from forensics.cli_answer import Answer, labelled, need_case, pair, refuse_less, watched, would
@@ -87,10 +88,36 @@ def export(options: Namespace) -> Answer:
         options.output,
         **pair(options),
         metadata_segment=options.metadata_segment,
+        anonymous=options.anonymous,
     )
     without = result["without_vector"]
     lacking = f"{without:,} {'has' if without == 1 else 'have'} no vector"
-    text = f"{counted(result['records'], 'record')} written to {result['file']}; {lacking}."
-    unread = [f"{name} ({reason})" for name, reason in result["unreadable"].items()]
-    error = f"The records of these collections cannot be read: {', '.join(unread)}." if unread else None
-    return Answer(result, text, EXIT_INCOMPLETE if unread else 0, error)
+    text = f"{counted(result['records'], 'record')} written to {result['file']}; {lacking}.{_beside(result)}"
+    error = _not_exported(result)
+    return Answer(result, text, EXIT_INCOMPLETE if error else 0, error)
+
+
+def _beside(result: Mapping[str, Any]) -> str:
+    """What the file holds besides records."""
+    told = [
+        f"{counted(result[name], unit)} {what}"
+        for name, unit, what in (
+            ("ghosts", "vector", "under an id without a row (state ghost)"),
+            ("anonymous", "vector", "under no id (state anonymous)"),
+        )
+        if result[name]
+    ]
+    return f" Besides: {' and '.join(told)}." if told else ""
+
+
+def _not_exported(result: Mapping[str, Any]) -> str | None:
+    """What could not be read, in one sentence each; None where all was."""
+    unread = [f"{name or 'the catalogue'} ({reason})" for name, reason in result["unreadable"].items()]
+    partly = [f"{name} ({reason})" for name, reason in result["incomplete"].items()]
+    content = result["without_content"]
+    told = (
+        f"The records of these collections cannot be read: {', '.join(unread)}." if unread else "",
+        f"Of these collections not all rows can be read: {', '.join(partly)}." if partly else "",
+        f"Document or metadata of {counted(content, 'record')} cannot be read." if content else "",
+    )
+    return " ".join(text for text in told if text) or None

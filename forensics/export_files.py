@@ -74,15 +74,15 @@ def _jsonl(items: Iterator[Item], target: Path) -> None:
 
 
 def _npz(items: Iterator[Item], target: Path) -> None:
-    """Columns: collection, id, document, metadata (JSON), source, current; vectors (n, dim), rows of NaN where there is
-    none; shorter vectors of another collection are filled up with NaN."""
+    """Columns: collection, id, document, metadata (JSON), source, current, reason, state; vectors (n, dim), rows of NaN
+    where there is none; shorter vectors of another collection are filled up with NaN."""
     listed = list(items)
     width = max((len(item["vector"]) for item in listed if item["vector"] is not None), default=0)
     vectors = np.full((len(listed), width), np.nan, np.float32)
     for row, item in enumerate(listed):
         if item["vector"] is not None:
             vectors[row, : len(item["vector"])] = item["vector"]
-    names = ("collection", "id", "document", "source", "reason")
+    names = ("collection", "id", "document", "source", "reason", "state")
     texts = {name: np.array([str(item[name] or "") for item in listed], dtype=np.str_) for name in names}
     metadata = np.array([json.dumps(_finite(item["metadata"])) for item in listed], dtype=np.str_)
     current = np.array([item["current"] is True for item in listed], dtype=bool)
@@ -103,7 +103,7 @@ def _parquet(items: Iterator[Item], target: Path) -> None:
     frame.to_parquet(target, index=False)
 
 
-_COLUMNS = ("collection", "id", "document", "metadata", "vector", "source", "current", "reason")
+_COLUMNS = ("collection", "id", "document", "metadata", "vector", "source", "current", "reason", "state")
 
 
 def _encodable(text: str) -> str:

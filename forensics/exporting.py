@@ -6,7 +6,7 @@ What a repair would do about the vectors is what an export does: the same proofs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.durable import room
 from forensics.export_files import WRITERS, Appearing, Item, require
+from forensics.export_rest import ANONYMOUS, GHOST, RECORD, anonymous, ghosts
+from forensics.export_rows import Spans, readable_rows
 from forensics.records import Records
 from forensics.repair.embedding import Embedder
 from forensics.repair.holdings import CLAIMED, FLAGGED, LOST, PROVED, Holdings
@@ -37,12 +39,16 @@ def export(
     collection: str | None = None,
     findings: Iterable[tuple[str, str | None]] = (),
     embedder: Embedder | None = None,
+    with_anonymous: bool = False,
 ) -> dict[str, Any]:
     """All recoverable records of `store`, or of one collection, stand in `target`, which must not exist yet.
 
+    After them the vectors that the index holds under ids without a row, and on request those under no id (`state`).
+
     `also`: other copies of the store; `findings`: (code, collection) of a diagnosis, which says where to look further;
     `embedder` helps to prove which vector is whose.
-    Returns the counts: by origin, without a vector, and the collections whose records cannot be read.
+    Returns the counts: by origin, without a vector, of what is no record; the collections whose records cannot be read,
+    and what is missing of those that can be read in part.
     """
     require(form)
     chosen = store.collections if collection is None else (store.collection(collection),)
@@ -51,39 +57,79 @@ def export(
     sites = [
         Site(one, options, embedder, frozenset(c for c, name in known if name == one.name)) for one in chosen
     ]
-    unread = {site.found_as.name: _unread(site.collection) for site in sites if site.records is None}
+    damaged = {site.found_as.name: reason for site in sites if (reason := _in_part(site.collection))}
+    unread = _nothing_named(store) | {
+        site.found_as.name: _unread(site.collection) for site in sites if site.records is None
+    }
     tally = _Tally()
     with room("the export was written"), Appearing(target) as partial:
-        WRITERS[form](tally.of(item for site in sites for item in records_of(site)), partial)
-    return {"schema": 1, "file": str(target), **tally.to_json(), "unreadable": unread}
+        items = (item for site in sites for item in _all_of(site, tally, with_anonymous))
+        WRITERS[form](tally.of(items), partial)
+    missing = {name: reason for name, reason in damaged.items() if name not in unread}
+    return {"schema": 1, "file": str(target), **tally.to_json(), "unreadable": unread, "incomplete": missing}
+
+
+def _nothing_named(store: Store) -> dict[str, str]:
+    """Why no collection is known, where the database does not say so itself."""
+    named = store.database if isinstance(store.database, Absent) else store.database.collections
+    return {"": named.reason} if isinstance(named, Absent) else {}
+
+
+def _in_part(collection: Collection) -> str | None:
+    """Why only a part of the rows can be read, which the collection then has; None where they are whole or lost."""
+    segment = collection.metadata_segment_id
+    if not isinstance(collection.rows, Absent) or segment is None:
+        return None
+    found = readable_rows(collection.database, segment)
+    if not len(found):
+        return None
+    reason, collection.rows = collection.rows.reason, found
+    return reason
 
 
 def _unread(collection: Collection) -> str:
     return collection.rows.reason if isinstance(collection.rows, Absent) else "its records cannot be read"
 
 
+def _all_of(site: Site, tally: _Tally, with_anonymous: bool) -> Iterator[Item]:
+    yield from records_of(site, tally.lost)
+    yield from ghosts(site)
+    if with_anonymous:
+        yield from anonymous(site, _owned(site))
+
+
+def _owned(site: Site) -> np.ndarray:
+    """(k,) internal ids of the elements that were exported with a record."""
+    if site.records is None or site.holdings is None:
+        return np.empty(0, dtype=np.int64)
+    held = _places(site, site.records, site.holdings).element
+    return held[held >= 0]
+
+
 @dataclass(slots=True)
 class _Tally:
     """How many records there were, and where their vectors came from."""
 
-    origins: dict[str, int]
-    records: int = 0
-
-    def __init__(self) -> None:
-        self.origins, self.records = {}, 0
+    origins: dict[str, int] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=lambda: dict.fromkeys((RECORD, GHOST, ANONYMOUS), 0))
+    lost: list[int] = field(default_factory=list)
 
     def of(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items, counted as they pass."""
         for item in items:
-            self.records += 1
-            origin = item["source"] or "none"
-            self.origins[origin] = self.origins.get(origin, 0) + 1
+            self.states[item["state"]] += 1
+            if item["state"] == RECORD:
+                origin = item["source"] or "none"
+                self.origins[origin] = self.origins.get(origin, 0) + 1
             yield item
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "records": self.records,
+            "records": self.states[RECORD],
+            "ghosts": self.states[GHOST],
+            "anonymous": self.states[ANONYMOUS],
             "without_vector": self.origins.get("none", 0),
+            "without_content": len(set(self.lost)),
             "origins": dict(sorted(self.origins.items())),
         }
 
@@ -91,9 +137,10 @@ class _Tally:
 # --- the records ---
 
 
-def records_of(site: Site) -> Iterator[Item]:
+def records_of(site: Site, lost: list[int] | None = None) -> Iterator[Item]:
     """One dict per record in rowid order: collection, id, document, metadata; `vector` (dim,) float32 as the user gave
     it, or None; `source`: its origin; `current`: False where a newer one may have been lost; `reason` why there is none.
+    `lost` gets the rowids whose document or metadata cannot be read.
     """
     records, holdings = site.records, site.holdings
     if records is None or holdings is None:
@@ -102,7 +149,7 @@ def records_of(site: Site) -> Iterator[Item]:
     for start in range(0, len(records), BATCH):
         rows = np.arange(start, min(start + BATCH, len(records)))
         vectors = places.vectors(site, rows)
-        contents = _contents(site.collection, records.rows.rowids[rows])
+        contents = _contents(site.collection, records.rows.rowids[rows], [] if lost is None else lost)
         for offset, row in enumerate(rows.tolist()):
             document, metadata = contents.get(int(records.rows.rowids[row]), (None, {}))
             origin = places.origin[row] or None
@@ -115,6 +162,7 @@ def records_of(site: Site) -> Iterator[Item]:
                 "source": origin,
                 "current": bool(places.current[row]) if origin else None,
                 "reason": None if origin else holdings.why[row] or ONLY_TEXT,
+                "state": RECORD,
             }
 
 
@@ -198,27 +246,36 @@ def _place_queued(places: _Places, position: Mapping[str, int], site: Site) -> N
             places.origin[row], places.current[row] = QUEUE, True
 
 
-def _contents(collection: Collection, rowids: np.ndarray) -> dict[int, tuple[Any, dict[str, Any]]]:
+def _contents(
+    collection: Collection, rowids: np.ndarray, lost: list[int]
+) -> dict[int, tuple[Any, dict[str, Any]]]:
     """rowid → document and metadata; values that are lists (1.5) as lists."""
     out: dict[int, tuple[Any, dict[str, Any]]] = {}
-    for rowid, key, value in _values(collection, "embedding_metadata", rowids):
+    for rowid, key, value in _values(collection, "embedding_metadata", rowids, lost):
         document, metadata = out.get(rowid, (None, {}))
         out[rowid] = (value, metadata) if key == DOCUMENT else (document, {**metadata, key: value})
-    for rowid, key, value in _values(collection, "embedding_metadata_array", rowids):
+    for rowid, key, value in _values(collection, "embedding_metadata_array", rowids, lost):
         document, metadata = out.get(rowid, (None, {}))
         out[rowid] = document, {**metadata, key: [*metadata.get(key, ()), value]}
     return out
 
 
-def _values(collection: Collection, table: str, rowids: np.ndarray) -> Iterator[tuple[int, str, Any]]:
-    """(rowid, key, value) of these records, in the order of the table; nothing where the schema has no such table."""
+def _values(
+    collection: Collection, table: str, rowids: np.ndarray, lost: list[int]
+) -> Iterator[tuple[int, str, Any]]:
+    """(rowid, key, value) of these records, in the order of the table; nothing where the schema has no such table.
+
+    Of a damaged table what can be read; `lost` gets the rowids of the rest.
+    """
     have, wanted = collection.database.columns(table), set(rowids.tolist())
     kinds = [name for name in ("bool_value", "string_value", "int_value", "float_value") if name in have]
     if not kinds:
         return
     sql = f"SELECT id, key, {', '.join(kinds)} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY rowid"
-    found = collection.database.rows(sql, (int(rowids.min()), int(rowids.max())))
-    for rowid, key, *cells in [] if isinstance(found, Absent) else found:
+    spans = Spans(lambda low, high: collection.database.rows(sql, (low, high)))
+    found = list(spans.read(int(rowids.min()), int(rowids.max())))
+    lost.extend(wanted.intersection(spans.lost))
+    for rowid, key, *cells in found:
         if rowid in wanted:
             name, value = next(
                 ((k, v) for k, v in zip(kinds, cells, strict=True) if v is not None), ("", None)

@@ -292,8 +292,12 @@ def export(
     collection: str | None = None,
     segment: str | None = None,
     metadata_segment: str | None = None,
+    anonymous: bool = False,
 ) -> dict[str, Any]:
-    """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet."""
+    """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet.
+
+    Vectors under an id without a row are added as ghosts, with `anonymous` also those under no id.
+    """
     from forensics.export_files import require
     from forensics.exporting import export as write_out
     from forensics.verbs_case import known_findings
@@ -313,6 +317,7 @@ def export(
             collection=chosen,
             findings=known_findings(opened),
             embedder=_embedder(options),
+            with_anonymous=anonymous,
         )
     opened.log("exported", file=str(target), records=answer["records"])
     return answer

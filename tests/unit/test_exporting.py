@@ -18,6 +18,7 @@ import forensics as fx
 from forensics import samples
 from forensics.errors import MissingPackage, Refused, UsageError
 from forensics.seal import compare, seal
+from forensics.testing.damage_database import change
 
 Sample = Callable[[str], Path]
 EMBEDDER = "forensics.testing.embedder:embed"
@@ -181,9 +182,9 @@ def test_who_takes_the_name_meanwhile_keeps_it(
     target = tmp_path / "out.jsonl"
     real = exporting.records_of
 
-    def slow(site: Any) -> Any:
+    def slow(site: Any, lost: Any) -> Any:
         target.write_text("mine")
-        yield from real(site)
+        yield from real(site, lost)
 
     monkeypatch.setattr(exporting, "records_of", slow)
     with pytest.raises(Refused, match="never overwrites"):
@@ -220,3 +221,71 @@ def test_values_that_json_does_not_have(sample: Sample, tmp_path: Path) -> None:
     assert metadata["far"] is None
     assert metadata["tags"] == ["a", "b"]
     assert metadata["raw"] == "\udcffA"
+
+
+def test_vectors_under_ids_without_a_row(sample: Sample, tmp_path: Path) -> None:
+    """The rows of 20 records are gone; their vectors are in the index."""
+    store, case = sample("1.5.9/healthy"), tmp_path / "case"
+    change(store, "DELETE FROM embeddings WHERE id <= 20", "DELETE FROM embedding_metadata WHERE id <= 20")
+    fx.diagnose(store, case=case)
+    answer, rows = exported(case)
+    lone = [row for row in rows if row["state"] == "ghost"]
+    assert (answer["records"], answer["ghosts"], len(lone), len(rows)) == (280, 20, 20, 300)
+    truth = samples.truth("1.5.9/healthy")["terms"]
+    for row in lone:
+        believed = truth.vectors[truth.ids.index(row["id"])]
+        np.testing.assert_allclose(np.float32(row["vector"]), believed, rtol=0, atol=1e-6)  # cosine
+        assert row["document"] is None
+
+
+def test_vectors_that_no_id_maps_to_come_on_request(sample: Sample, tmp_path: Path) -> None:
+    store, case = sample("1.5.9/healthy"), tmp_path / "case"
+    change(store, "DELETE FROM embeddings", "DELETE FROM embedding_metadata", "DELETE FROM embeddings_queue")
+    next(store.glob("*/index_metadata.pickle")).unlink()
+    fx.diagnose(store, case=case)
+    assert fx.export(case, "npz", tmp_path / "without.npz")["anonymous"] == 0
+    answer = fx.export(case, "npz", tmp_path / "with.npz", anonymous=True)
+    assert (answer["records"], answer["anonymous"]) == (0, 250)
+    with np.load(tmp_path / "with.npz") as found:
+        assert set(found["state"]) == {"anonymous"}
+        assert np.isfinite(found["vectors"]).all()
+
+
+def zero_leaf(store: Path, name: str) -> None:
+    """The first leaf of that table or index is all zeros."""
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        root = database.execute(query, (name,)).fetchone()[0]
+        size = database.execute("PRAGMA page_size").fetchone()[0]
+    with open(store / "chroma.sqlite3", "r+b") as file:
+        file.seek((root - 1) * size)
+        page = file.read(size)
+        assert page[0] in (2, 5)  # an interior page: it has leaves
+        first = int.from_bytes(page[12:14], "big")
+        leaf = int.from_bytes(page[first : first + 4], "big")
+        file.seek((leaf - 1) * size)
+        file.write(bytes(size))
+
+
+def test_lost_pages_cost_their_own_rows_only(sample: Sample, say: Callable[..., Any]) -> None:
+    """A leaf of table embeddings and one of its index are gone: the other rows are exported, and that is said."""
+    store = sample("1.5.9/healthy")
+    zero_leaf(store, "embeddings")
+    zero_leaf(store, "sqlite_autoindex_embeddings_1")
+    say("diagnose", store, "--case", "case")
+    said = say("export", "--case", "case", "--format", "json")
+    assert said.status == 8
+    assert (said.data["unreadable"], list(said.data["incomplete"])) == ({}, ["terms"])
+    assert 200 < said.data["records"] < 300
+    assert 0 < said.data["ghosts"] <= 300 - said.data["records"]
+    assert "not all rows can be read: terms" in said.sentence
+
+
+def test_lost_pages_of_documents_are_counted(sample: Sample, say: Callable[..., Any]) -> None:
+    store = sample("1.5.9/healthy")
+    zero_leaf(store, "embedding_metadata")
+    say("diagnose", store, "--case", "case")
+    said = say("export", "--case", "case", "--format", "json")
+    assert (said.status, said.data["records"]) == (8, 300)
+    assert 0 < said.data["without_content"] < 150
+    assert "cannot be read" in said.sentence

@@ -52,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("repair.actions",),
     ("verify",),
     ("repair.apply", "repair.undo"),
-    ("export_files", "exporting", "reconciling", "report"),
+    ("export_files", "export_rest", "export_rows", "exporting", "reconciling", "report"),
     ("verbs", "verbs_case", "verbs_inputs"),
     ("lab",),
     (
