@@ -19,6 +19,8 @@ from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from forensics.readers.bulk import collector_seldom
+
 if TYPE_CHECKING:
     from forensics.cli_answer import Answer
 
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--format=json" in given or ("--format", "json") in pairwise(given)
     _open_streams()
     try:
-        with _stoppable():
+        with _stoppable(), collector_seldom():
             answer = _answer(given)
     except SystemExit as leaving:  # --help and --version have said what they had to
         _flush(sys.stdout)

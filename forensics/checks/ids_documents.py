@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from operator import ne
 
 import numpy as np
 
@@ -136,24 +136,27 @@ def _equal_documents(collection: Collection) -> Iterator[list[int]]:
         return
     sql = (
         "SELECT string_value, id FROM embedding_metadata WHERE key = 'chroma:document' AND string_value "
-        "IS NOT NULL"
-        " ORDER BY string_value LIMIT ?"
+        "IS NOT NULL AND typeof(id) = 'integer' ORDER BY string_value LIMIT ?"
     )
     found = database.rows(sql, (MOST,))
-    if isinstance(found, Absent):
+    if isinstance(found, Absent) or not found or not len(rows):
         return
-    indexed = records_of(collection).indexed
-    for _, cells in groupby(found, key=lambda cell: cell[0]):
-        same = [rowid for _, rowid in cells]
-        here = _places(rows.rowids, indexed, same) if len(same) > 1 else []
+    at, there = _places(rows.rowids, np.array([rowid for _, rowid in found], dtype=np.int64))
+    there &= records_of(collection).indexed[at]
+    texts = [text for text, _ in found]
+    other = np.fromiter(map(ne, texts[1:], texts), dtype=bool, count=len(texts) - 1)
+    edges = np.concatenate([[0], np.flatnonzero(other) + 1, [len(texts)]])
+    for group in np.flatnonzero(np.diff(edges) > 1).tolist():
+        part = slice(edges[group], edges[group + 1])
+        here = at[part][there[part]].tolist()
         if len(here) > 1:
             yield here
 
 
-def _places(everyone: np.ndarray, indexed: np.ndarray, rowids: list[int]) -> list[int]:
-    """Positions in `everyone` (n,) of those rowids that are there and `indexed` (n,)."""
+def _places(everyone: np.ndarray, rowids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(positions in `everyone` (n,) of these rowids (k,), whether they are there)."""
     at = np.minimum(np.searchsorted(everyone, rowids), len(everyone) - 1)
-    return at[(everyone[at] == rowids) & indexed[at]].tolist()
+    return at, everyone[at] == rowids
 
 
 def _outliers(collection: Collection, rows: list[int]) -> list[int]:

@@ -260,6 +260,8 @@ def _same_ids(got: Sequence[str] | None, wanted: Sequence[str]) -> bool:
 
 
 def _id_difference(got: Sequence[str] | None, wanted: Sequence[str]) -> str:
+    if got == list(wanted):
+        return "0 missing, 0 too many"
     lacking, extra = set(wanted) - set(got or ()), set(got or ()) - set(wanted)
     examples = [*sorted(lacking)[:3], *sorted(extra)[:3]]
     return f"{len(lacking)} missing, {len(extra)} too many" + (f": {', '.join(examples)}" if examples else "")
