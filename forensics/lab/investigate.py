@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("store", nargs="?", help="a store, or the name of a sample (default: peek-failure)")
     parser.add_argument("--yes", action="store_true", help="carry out what the plan approves")
     parser.add_argument("--case", type=Path, help="the case folder (default: ./forensics-case-<store>-<UTC>)")
-    parser.add_argument("--embedder", metavar="MODULE:CALLABLE")
+    parser.add_argument("--embedder", metavar="MODULE:CALLABLE", help="or path/to/file.py:callable")
     options = parser.parse_args(arguments)
     try:
         return investigate(options.store, yes=options.yes, case=options.case, embedder=options.embedder)
@@ -76,7 +76,7 @@ def investigate(
 
 def _before(walk: Walk) -> tuple[Diagnosis, Plan]:
     found = fx.diagnose(walk.store, case=walk.case)
-    _section("Findings before", diagnosis_text(found, case=walk.case.folder))
+    _section("Findings before", diagnosis_text(found, case=walk.case.folder, brief=True))
     options = RepairOptions(embedder=walk.environment[EMBEDDER] or None)
     plan = fx.plan(walk.store, case=walk.case, diagnosis=found, options=options)
     _section("Plan, and what it will lose", plan_text(plan))
@@ -112,7 +112,7 @@ def _repair(walk: Walk, found: Diagnosis, plan: Plan) -> int:
         return EXIT_INCOMPLETE
     result = walk.case.read_json("result.json")
     _section("Repair and verification", result_text(result))
-    _section("Findings after", diagnosis_text(fx.diagnose(walk.store)))
+    _section("Findings after", diagnosis_text(fx.diagnose(walk.store), brief=True))
     return 0 if result["applied"] and result["verified"] else EXIT_INCOMPLETE
 
 

@@ -32,7 +32,7 @@ def notes_text(findings: Sequence[Mapping[str, Json]]) -> str:
     by_code = {
         code: [n for n in notes if n["code"] == code] for code in dict.fromkeys(n["code"] for n in notes)
     }
-    title = f"{counted(len(notes), 'note')}, no damage (--verbose tells them whole):"
+    title = f"{counted(len(notes), 'note')}, no damage (`forensics diagnose -v` tells them whole):"
     return "\n".join([title, *(_note(code, same) for code, same in by_code.items())])
 
 

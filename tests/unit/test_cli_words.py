@@ -85,7 +85,7 @@ def test_notes_take_a_line_each_unless_asked_for(verb: str, sample: Sample, say:
     assert "note    CF210" not in brief
     assert "\n  CF210 vectors-only-in-queue" in brief
     assert "note    CF210 vectors-only-in-queue" in whole
-    assert "no damage (--verbose" not in whole
+    assert "no damage (" not in whole
 
 
 def test_json_does_not_depend_on_verbose(sample: Sample, say: Say) -> None:
