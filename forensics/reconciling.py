@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from forensics.case import Case
-from forensics.diagnosis import diagnose_store
+from forensics.diagnosis import Scope, diagnose_store
 from forensics.model import Diagnosis, Json, Plan
 from forensics.repair.apply import apply_plan
+from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
 from forensics.repair.planner import make_plan
 from forensics.seal import seal
@@ -37,8 +38,10 @@ def reconcile(
     path = store.path if isinstance(store, Store) else Path(fspath(store))
     with open_store(path) as opened:
         folder = Case.create(None if case is None else Path(fspath(case)), opened.path)
-        found = diagnose_store(opened, progress=progress)
-        plan = make_plan(opened, found, RepairOptions(**choices))
+        chosen = RepairOptions(**choices)
+        opened.embedder = Embedder.of(chosen)
+        found = diagnose_store(opened, Scope(embedder=opened.embedder is not None), progress)
+        plan = make_plan(opened, found, chosen)
         _keep(folder, found, plan)
     if dry_run:
         return {"schema": 1, "applied": False, "case": str(folder.folder), "plan": plan.to_json()}

@@ -56,7 +56,7 @@ def verify_draft(
     say = progress or (lambda text, share: None)
     with OwnStore(case.store) as before, open_draft(draft) as after:
         say("the same checks again", 0.65)
-        diagnosis = _again(after, plan)
+        diagnosis = _again(case, after, plan)
         case.write_json(AFTER, diagnosis.to_json())
         origins = origins_of(case, plan)
         effects = comparison.measured(before, after, plan, embedded_again(origins))
@@ -87,7 +87,7 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
     if not case.has("result.json"):
         raise UsageError(f"The plan of the case {case.folder} has not been applied yet.")
     with open_store(case.store) as store:
-        diagnosis = _again(store, plan, progress)
+        diagnosis = _again(case, store, plan, progress)
         effects = tuple(_now(effect, store) for effect in plan.effects)
         tests = [
             comparison.gone(plan, diagnosis),
@@ -111,9 +111,11 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
     return _verdict([*tests, *spoken], effects, plan, diagnosis, asked=not was_skipped(spoken))
 
 
-def _again(store: Store, plan: Plan, progress: Progress | None = None) -> Diagnosis:
-    """The checks that the plan was made from; with an embedder, by its word too."""
-    store.embedder = load_embedder(RepairOptions.from_json(plan.options))
+def _again(case: Case, store: Store, plan: Plan, progress: Progress | None = None) -> Diagnosis:
+    """The checks that the plan was made from; where they had an embedder, by its word too."""
+    before = {line["code"]: line["outcome"] for line in case.read_json("diagnosis.json")["checks"]}
+    if before.get("CF810", "not-asked") != "not-asked":
+        store.embedder = load_embedder(RepairOptions.from_json(plan.options))
     return diagnose_store(store, Scope(embedder=store.embedder is not None), progress)
 
 

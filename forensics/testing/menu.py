@@ -26,11 +26,12 @@ Damage = Callable[["Index", np.random.Generator], None]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the menu: `codes` above a note that a diagnosis names afterwards, the damage's own
-    first."""
+    first; `embedder`: only one that is given the store's embedder does."""
 
     name: str
     codes: tuple[str, ...]
     function: Damage
+    embedder: bool = False
 
     @property
     def says(self) -> str:
@@ -43,21 +44,30 @@ class Entry:
 
 
 _DAMAGES: dict[str, Entry] = {}
-_PAGES = ("menu_files", "menu_ids", "menu_graph")
+_PAGES = ("menu_files", "menu_ids", "menu_graph", "menu_embedder")
 
 
 def menu() -> dict[str, Entry]:
-    """Every damage by its name."""
+    """Every damage that shows without an embedder, by its name."""
+    return {name: entry for name, entry in _everything().items() if not entry.embedder}
+
+
+def embedder_menu() -> dict[str, Entry]:
+    """Every damage that only the store's embedder shows, by its name."""
+    return {name: entry for name, entry in _everything().items() if entry.embedder}
+
+
+def _everything() -> dict[str, Entry]:
     for page in _PAGES:
         importlib.import_module(f"forensics.testing.{page}")
-    return dict(_DAMAGES)
+    return _DAMAGES
 
 
-def damage(*codes: str) -> Callable[[Damage], Damage]:
+def damage(*codes: str, embedder: bool = False) -> Callable[[Damage], Damage]:
     """Puts a function on the menu, under its own name."""
 
     def register(function: Damage) -> Damage:
-        _DAMAGES[function.__name__] = Entry(function.__name__, codes, function)
+        _DAMAGES[function.__name__] = Entry(function.__name__, codes, function, embedder)
         return function
 
     return register
@@ -113,6 +123,24 @@ class Index:
         state = pickle.loads(path.read_bytes())
         yield state
         path.write_bytes(pickle.dumps(state, protocol=3))
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """id → its vector as level 0 holds it, of every id that the map gives to an element; nothing is written."""
+        state, header = pickle.loads(self.path(layout.ID_MAP_FILE).read_bytes()), self.header
+        level0 = np.fromfile(
+            self.path(layout.LEVEL0_FILE),
+            layout.level0_dtype(header.dim, header.M),
+            count=header.cur_element_count,
+        )
+        place = {int(label): row for row, label in enumerate(level0["label"])}
+        mapped = {name: place.get(label) for name, label in state["id_to_label"].items()}
+        return {name: level0["vector"][row] for name, row in mapped.items() if row is not None}
+
+    def documents(self) -> dict[str, str]:
+        """id → its document, of every record that has one."""
+        sql = "SELECT e.embedding_id, m.string_value FROM embeddings e JOIN embedding_metadata m USING (id)"
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            return dict(database.execute(f"{sql} WHERE m.key = 'chroma:document'").fetchall())
 
     def some_ids(self, random: np.random.Generator, count: int) -> list[str]:
         """Ids that the map has, in a seeded choice."""

@@ -105,9 +105,22 @@ def cut_a_link(context: DraftContext, store: Path) -> None:
     level0.flush()
 
 
+def give_a_strangers_vector(context: DraftContext, store: Path) -> None:
+    """To a record that was embedded again: it finds itself, but not by its text."""
+    directory = segment_of(context)
+    header = layout.Header.from_bytes((directory / "header.bin").read_bytes())
+    dtype = layout.level0_dtype(header.dim, header.M)
+    level0 = np.memmap(
+        directory / "data_level0.bin", dtype=dtype, mode="r+", shape=(header.cur_element_count,)
+    )
+    level0["vector"][-1] = level0["vector"][-2]
+    level0.flush()
+
+
 @pytest.mark.parametrize(
     ("spoil", "test"),
     [
+        (give_a_strangers_vector, "what was embedded again or replaced is found by its text"),
         (flip_a_bit, "vectors that were in the index are unchanged"),
         (change_a_document, "tables that no action is about are unchanged"),
         (raise_a_watermark, "watermarks"),
