@@ -21,6 +21,7 @@ from forensics.records import Records
 from forensics.repair.embedding import Embedder
 from forensics.repair.holdings import CLAIMED, FLAGGED, LOST, PROVED, Holdings
 from forensics.repair.options import RepairOptions
+from forensics.repair.prospect import home_of
 from forensics.repair.site import Site
 from forensics.sources import QUEUE, fetch
 from forensics.store import Collection, Store
@@ -54,9 +55,8 @@ def export(
     chosen = store.collections if collection is None else (store.collection(collection),)
     known = list(findings)
     options = RepairOptions(also=tuple(str(path) for path in also))
-    sites = [
-        Site(one, options, embedder, frozenset(c for c, name in known if name == one.name)) for one in chosen
-    ]
+    found = [(one, frozenset(c for c, name in known if name == one.name)) for one in chosen]
+    sites = [Site(one, options, embedder, codes, home=home_of(one, codes)) for one, codes in found]
     damaged = {site.found_as.name: reason for site in sites if (reason := _in_part(site.collection))}
     unread = _nothing_named(store) | {
         site.found_as.name: _unread(site.collection) for site in sites if site.records is None

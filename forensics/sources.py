@@ -7,35 +7,34 @@ after the watermark up to which that directory was written; else it is possibly 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Collection as Ids
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.elsewhere import OTHER, candidate_segments, foreign_segments, is_current, segment_at
 from forensics.readers.embeddings_queue import QueueRow, effects
 from forensics.readers.hnsw import map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import LENGTH_FILE
 from forensics.records import elements_of
-from forensics.store import UUID, Collection, PlainTree, Store, VectorSegment
+from forensics.store import Collection, VectorSegment
 from forensics.strays import left_behind, only_mirrored
 
-QUEUE, STRAY, SET_ASIDE, ORPHAN, ALSO, NOWHERE = "queue", "stray", "set-aside", "orphan", "also", "none"
-_STAMP = re.compile(r"\d{8}")
+QUEUE, STRAY, NOWHERE = "queue", "stray", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Columns over k ids.
 
-    kind (k,) object: queue, stray, set-aside, orphan, also or none; stray is an element of the collection's own level 0
-    that id_to_label does not give to the id. origin: the directory (relative to the store, or a path),
-    "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory.
+    kind (k,) object: queue, stray, set-aside, orphan, also, other-collection or none; stray is an element of the
+    collection's own level 0 that id_to_label does not give to the id. origin: the directory (relative to the store,
+    or a path), "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory.
     current (k,) bool. has_document (k,) bool: SQLite holds a document that could be embedded again.
     """
 
@@ -90,7 +89,15 @@ def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[P
     for kind, origin, segment in candidate_segments(collection, [*collection.store.also, *also]):
         if not sources.found.all():
             _from_segment(collection, sources, kind, origin, segment)
+    _from_other_collections(collection, sources)
     return sources
+
+
+def _from_other_collections(collection: Collection, sources: Sources) -> None:
+    """Directories that were mixed up: ids of this collection in that of another one, which has no such records."""
+    lacking = {sources.ids[index] for index in np.flatnonzero(~sources.found).tolist()}
+    for segment, ids in foreign_segments(collection, lacking):
+        _from_segment(collection, sources, OTHER, segment.relative, segment, only=ids)
 
 
 def _from_queue(collection: Collection, sources: Sources) -> None:
@@ -125,35 +132,19 @@ def _as_effective(rows: Sequence[QueueRow]) -> Iterator[QueueRow]:
         yield QueueRow(row.seq_id, 2, row.id, row.vector_bytes, row.encoding) if row.operation == 1 else row
 
 
-def candidate_segments(
-    collection: Collection, also: Sequence[Path] = ()
-) -> Iterator[tuple[str, str, VectorSegment]]:
-    """(kind, origin, segment) of every other directory that may hold vectors of this collection, newest first."""
-    found = [(_kind(segment), segment.relative, segment) for segment in collection.store.unreferenced]
-    found.sort(key=lambda item: _age(item[2]), reverse=True)
-    yield from found
-    for path in dict.fromkeys(also):
-        with Store(path) as other:
-            for segment in other.segment_directories:
-                yield ALSO, str(segment.directory), segment
-
-
-def _kind(segment: VectorSegment) -> str:
-    return ORPHAN if UUID.fullmatch(segment.id) else SET_ASIDE
-
-
-def _age(segment: VectorSegment) -> int:
-    stamps = (facts.mtime_ns for facts in segment.facts.values() if not isinstance(facts, Absent))
-    return max(stamps, default=0)
-
-
 def _from_segment(
-    collection: Collection, sources: Sources, kind: str, origin: str, segment: VectorSegment
+    collection: Collection,
+    sources: Sources,
+    kind: str,
+    origin: str,
+    segment: VectorSegment,
+    only: Ids[str] | None = None,
 ) -> None:
     summary, id_map = segment.files.summary, segment.id_map
     if isinstance(summary, Absent) or not isinstance(id_map, IdMap) or not _fits(collection, segment):
         return
-    wanted = np.flatnonzero(~sources.found)
+    open_ones = np.flatnonzero(~sources.found)
+    wanted = open_ones if only is None else open_ones[[sources.ids[i] in only for i in open_ones.tolist()]]
     labels = np.fromiter(
         (id_map.id_to_label.get(sources.ids[i], -1) for i in wanted), dtype=np.int64, count=len(wanted)
     )
@@ -165,55 +156,12 @@ def _from_segment(
         return
     hit = wanted[good]
     sources.kind[hit], sources.origin[hit], sources.ref[hit] = kind, origin, elements[good]
-    sources.current[hit] = _is_current(collection, [sources.ids[i] for i in hit], id_map)
+    sources.current[hit] = is_current(collection, [sources.ids[i] for i in hit], id_map)
 
 
 def _fits(collection: Collection, segment: VectorSegment) -> bool:
     geometry, dim = segment.files.geometry, dimension_of(collection)
     return not isinstance(geometry, Absent) and (dim is None or geometry.dim == dim)
-
-
-def _is_current(collection: Collection, ids: Sequence[str], id_map: IdMap) -> np.ndarray:
-    """True where the record was not written after that directory: its seq_id is at or below the directory's watermark.
-
-    1.x keeps no watermark in the directory. Its lower bound is the highest seq_id among the records that its map holds
-    and that were not written since the queue's oldest row; without one, the answer is False (possibly older).
-    """
-    seq = seq_ids_of(collection, ids)
-    if id_map.max_seq_id is not None:
-        return (seq >= 0) & (seq <= id_map.max_seq_id)
-    if id_map.id_to_seq_id:
-        held = np.fromiter(
-            (_plain(id_map.id_to_seq_id.get(name)) for name in ids), dtype=np.int64, count=len(ids)
-        )
-        return (seq >= 0) & (held >= seq)
-    return _current_by_order(collection, ids, seq, id_map)
-
-
-def _plain(value: object) -> int:
-    if isinstance(value, bytes):
-        return int.from_bytes(value[-8:], "big")
-    return value if isinstance(value, int) else -1
-
-
-def _current_by_order(
-    collection: Collection, ids: Sequence[str], seq: np.ndarray, id_map: IdMap
-) -> np.ndarray:
-    """1.x gives labels in log order, so the newest label was added at or below the directory's watermark.
-
-    Its record's seq_id is that bound, unless it was written again since: then it is above that of a record which the
-    map does not hold yet, and the next older label serves.
-    """
-    rows = collection.rows
-    if isinstance(rows, Absent) or not id_map.id_to_label:
-        return np.zeros(len(ids), dtype=bool)
-    labels = np.fromiter(map(id_map.id_to_label.get, rows.ids, repeat(-1)), dtype=np.int64, count=len(rows))
-    everything = seq_ids_of(collection, rows.ids)
-    later = int(everything[labels < 0].min(initial=np.iinfo(np.int64).max))
-    bounds = everything[(labels >= 0) & (everything < later)]
-    newest = labels[(labels >= 0) & (everything < later)]
-    bound = int(bounds[np.argmax(newest)]) if len(newest) else -1
-    return (seq >= 0) & (seq <= bound)
 
 
 def fetch(collection: Collection, sources: Sources, index: np.ndarray) -> Vectors:
@@ -269,16 +217,6 @@ def _fill_from_segment(
     out.raw[mine] = stored * norms[:, None]
 
 
-def segment_at(collection: Collection, origin: str) -> VectorSegment:
-    """The segment that `origin` of a Sources names."""
-    own = () if isinstance(collection.vector, Absent) else (collection.vector,)
-    for segment in (*own, *collection.store.unreferenced):
-        if segment.relative == origin:
-            return segment
-    path = Path(origin)
-    return VectorSegment(path.name, PlainTree(path.parent), path.name)
-
-
 def normalised(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(stored, norms): what the engine makes of raw cosine vectors, in float32 as it does (norm + 1e-30)."""
     norms = np.sqrt(np.einsum("ij,ij->i", raw, raw, dtype=np.float32)).astype(np.float32)
@@ -295,15 +233,6 @@ def dimension_of(collection: Collection) -> int | None:
     ):
         return segment.files.geometry.dim
     return collection.dimension
-
-
-def seq_ids_of(collection: Collection, ids: Sequence[str]) -> np.ndarray:
-    """(k,) int64 `embeddings.seq_id` of these ids; -1 where there is no row or it cannot be decoded."""
-    everything = collection.seq_ids
-    if isinstance(everything, Absent) or not len(everything):
-        return np.full(len(ids), -1, dtype=np.int64)
-    at = np.fromiter(map(collection.row_of.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
-    return np.where(at >= 0, everything[at], -1)
 
 
 def documents(collection: Collection, ids: Sequence[str]) -> list[str | None]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.elsewhere import seq_ids_of
 from forensics.lab.picture import GREY, INDEXED, MISSING, PENDING, Picture, axes, in_words, legend
 from forensics.readers import layout
 from forensics.report.plain import counted, number, visible
-from forensics.sources import seq_ids_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

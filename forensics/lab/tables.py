@@ -232,6 +232,7 @@ SOURCES = {
     "queue": "in the queue",
     "stray": "in the index itself, where no id points",
     "set-aside": "in a directory that was set aside",
+    "other-collection": "in the directory of another collection",
     "orphan": "in a directory that no collection uses",
     "also": "in the other copy",
     "none": "nowhere on disk",

@@ -46,13 +46,14 @@ EMBEDDING_KINDS = frozenset(kind for kind, states in GAINS.items() if EMBED in s
 INDEX_KINDS = STRUCTURAL | {
     "rebuild-segment",
     "compact-segment",
+    "put-directory-back",
     "restore-watermark",
     "insert-watermark",
     "mend-segment-rows",
     "quarantine-queue-rows",
 }
 """After these the records stand as the site says, not as the damaged store does."""
-MAP_KINDS = frozenset({"rebuild-id-map", "rebuild-segment", "compact-segment"})
+MAP_KINDS = frozenset({"put-directory-back", "rebuild-id-map", "rebuild-segment", "compact-segment"})
 """After these a lost id map is there again."""
 EFFECTIVE_KINDS = INDEX_KINDS | {"set-aside-records", "delete-ids"}
 """All others leave every record as reachable as it was."""

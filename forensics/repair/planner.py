@@ -19,6 +19,7 @@ from forensics.repair.embedding import Embedder
 from forensics.repair.foreign import VOUCH
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
+from forensics.repair.prospect import MISPLACED, home_of
 from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
@@ -110,7 +111,9 @@ def make_sites(store: Store, findings: Iterable[Finding], options: RepairOptions
     asked = {store.collection(each).name for each in options.rebuild if each != "*"}
     forced = named if "*" in options.rebuild else asked
     return {
-        name: Site(named[name], options, embedder, frozenset(codes[name]))
+        name: Site(
+            named[name], options, embedder, frozenset(codes[name]), home=home_of(named[name], codes[name])
+        )
         for name in sorted({*codes, *forced})
         if name in named
     }
@@ -120,8 +123,10 @@ def _proposals(
     store: Store, findings: Iterable[Finding], sites: Mapping[str, Site], options: RepairOptions
 ) -> Iterable[Proposal]:
     by_code: dict[str, list[Finding]] = defaultdict(list)
+    moved = {name for name, site in sites.items() if site.home is not None}
     for found in findings:
-        by_code[found.code].append(found)
+        if found.collection not in moved or found.code not in MISPLACED:
+            by_code[found.code].append(found)
     yield from store_proposals(store, by_code, options)
     for site in sites.values():
         yield from index_proposals(site, site.codes)

@@ -5,6 +5,7 @@ settings.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection as Collected
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.database_catalogue import candidate
+from forensics.elsewhere import true_home
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles, map_file
 from forensics.readers.id_map import IdMap
@@ -178,6 +180,28 @@ def made_header(dim: int, M: int, ef_construction: int, count: int) -> Header:
         mult=1 / math.log(M),
         ef_construction=ef_construction,
     )
+
+
+MISPLACED = frozenset(
+    {"CF204", "CF207", "CF211", "CF212", "CF305", "CF312", "CF501", "CF503", "CF504", "CF505"}
+    | {"CF706", "CF808", "CF809", "CF810"}
+)
+"""What is found where the directory of one collection holds the index of another."""
+
+
+def home_of(collection: Collection, codes: Collected[str]) -> VectorSegment | None:
+    """Where its index stands, if in the directory of another collection; looked for only where ids are both missing
+    and too many.
+    """
+    return true_home(collection) if {"CF501", "CF503"} <= set(codes) else None
+
+
+def at_home(collection: Collection, home: VectorSegment) -> Collection:
+    """The collection as it will be once its index, which stands at `home`, is in its own directory again."""
+    mended = Collection(collection.store, collection.row)
+    own = mended.vector_segment_id or home.id
+    mended.__dict__["vector"] = VectorSegment(own, home.tree, home.relative)
+    return mended
 
 
 def with_segments(collection: Collection) -> Collection:

@@ -10,9 +10,11 @@ from forensics.absent import Absent
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, SOURCE
 from forensics.repair.linkable import RELINK_LIMIT, hopeless_links
 from forensics.repair.proposals import Proposal, propose
+from forensics.repair.prospect import MISPLACED
 from forensics.repair.rules_names import MAP_LOST, doubts, name_proposals, vector_proposals
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
+from forensics.store import VectorSegment
 
 BAD_LINKS = frozenset({"CF601", "CF602", "CF603", "CF604", "CF605"})
 EXPOSED = frozenset({"CF303", "CF304", "CF306", "CF412"})
@@ -34,6 +36,9 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     found = codes & INDEX if site.foreign_ids else codes & INDEX - {"CF505"}
     if site.segment is None or site.records is None:
         return
+    if site.home is not None:
+        yield _put_back(site, site.home)
+        return
     if {"*", site.collection.name, site.collection.id} & set(site.options.rebuild):
         yield from doubts(site, found)
         yield from _rebuild(site, found, "it was asked for", chosen=True)
@@ -49,6 +54,21 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     yield from _graph(site, found)
     yield from name_proposals(site, found)
     yield from vector_proposals(site, found)
+
+
+def _put_back(site: Site, home: VectorSegment) -> Proposal:
+    others = site.collection.store.collections
+    owner = next((c.name for c in others if c.vector_segment_id == home.relative), home.relative)
+    return propose(
+        "put-directory-back",
+        site.collection.name,
+        site.swapped,
+        f"Put the index of {site.collection.name} back into its directory: it stands in that of {owner}",
+        site.options,
+        heals=MISPLACED,
+        why="the id maps say so: nearly all ids there are records of this collection",
+        parameters={"from": home.relative},
+    )
 
 
 def rebuild_reason(site: Site, codes: frozenset[str]) -> str:

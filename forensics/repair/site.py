@@ -24,7 +24,7 @@ from forensics.repair.foreign import Foreign, find_foreign, one_id_per_label, wi
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove, spread_pairs
 from forensics.repair.options import RepairOptions
-from forensics.repair.prospect import prospective_header, superseded, with_segments
+from forensics.repair.prospect import MISPLACED, at_home, prospective_header, superseded, with_segments
 from forensics.repair.replay import ghosts_of, replayed
 from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
@@ -46,10 +46,14 @@ class Site:
         embedder: Embedder | None = None,
         codes: frozenset[str] = frozenset(),
         unmapped: frozenset[str] = frozenset(),
+        home: VectorSegment | None = None,
     ) -> None:
         self.found_as, self.options, self.embedder, self.codes = collection, options, embedder, codes
         self.unmapped = unmapped
-        self.collection = with_segments(collection) if "CF110" in codes else collection
+        self.collection, self.home = with_segments(collection) if "CF110" in codes else collection, home
+        if home is not None:
+            self.codes, self.collection = codes - MISPLACED, at_home(collection, home)
+        self.swapped = codes - self.codes
 
     @property
     def segment(self) -> VectorSegment | None:

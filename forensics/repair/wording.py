@@ -33,6 +33,7 @@ def from_where(site: Site, *, whole: bool = False) -> str:
         "orphan": "from an orphan directory",
     }
     words |= {"stray": "left behind the last counted element of level 0"}
+    words |= {"other-collection": "from the directory of another collection"}
     words |= {"also": "from another copy", "source": "from your source"}
     counts = {} if holdings.sources is None else holdings.sources.counts()
     parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]

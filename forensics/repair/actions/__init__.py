@@ -20,6 +20,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     """kind → the function that does it; what needs hnswlib loads it in a child only."""
     from forensics.repair.actions.catalogue import CATALOGUE
     from forensics.repair.actions.database import DATABASE_ACTIONS
+    from forensics.repair.actions.directories import DIRECTORIES
     from forensics.repair.actions.foreign import FOREIGN
     from forensics.repair.actions.frame import FRAME
     from forensics.repair.actions.marks import MARKS
@@ -27,7 +28,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
 
-    return {**CATALOGUE, **DATABASE_ACTIONS, **FRAME, **FOREIGN, **NAMES, **VECTORS, **ROWS, **MARKS}
+    return {**CATALOGUE, **DATABASE_ACTIONS, **DIRECTORIES, **FRAME, **FOREIGN, **NAMES, **VECTORS, **ROWS, **MARKS}
 
 
 def run_action(action: Action, context: DraftContext) -> dict[str, Json]:
