@@ -171,7 +171,7 @@ def plan_text(plan: Json) -> str:
         wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
-        wrapped(embedder_sentence(data["options"]), ""),
+        wrapped(embedder_sentence(data["options"])) if data["actions"] else "",
         _losses_text(data["losses"]),
         _codes_text(data),
     ]

@@ -266,7 +266,8 @@ def test_an_undo_says_what_another_one_does(sample: Sample, say: Say) -> None:
 
 
 def test_a_healthy_store_gets_no_predictions(sample: Sample, say: Say) -> None:
-    said = say("plan", sample("1.5.9/healthy"))
+    said = say("plan", sample("1.5.9/healthy"), "--embedder", "forensics.testing.embedder:embed")
+    assert "Documents are embedded" not in said.out
     assert "Nothing to do. Nothing has been changed." in said.out
     assert "search will find" not in said.out
 
