@@ -14,6 +14,7 @@ from forensics.readers.database import DATABASE, Database
 from forensics.readers.integrity import INDEX, NEEDED, TABLE, damaged_tables, integrity, missing_tables
 from forensics.readers.sqlite_header import MAGIC, SIZE, SqliteHeader
 from forensics.store import Store
+from forensics.words import counted
 
 __all__ = ["database_catalogue", "database_full_text", "database_rows"]
 
@@ -75,7 +76,7 @@ def database_truncated(store: Store) -> Iterator[Finding]:
             Cause(
                 name="a copy that broke off, or a full disk",
                 confidence="likely",
-                evidence=f"{pages} of {needed} pages are beyond the end of the file",
+                evidence=f"{pages} of {counted(needed, 'pages')} are beyond the end of the file",
             ),
         ),
     )
@@ -114,7 +115,8 @@ def malformed(store: Store, tables: dict[str, str]) -> Finding:
         found={"tables": tables},
         where=tuple(in_table(name, text) for name, text in sorted(tables.items())[:5]),
         means="SQLite says 'database disk image is malformed' (code 11) as soon as it comes to these pages. "
-        "Copy the whole folder before anything else is tried.",
+        "Copy the whole folder before anything else is tried (`forensics copy STORE DEST`). "
+        "`forensics export --case DIR` writes every record that can still be read, with its vector.",
         remedy=Remedy(action="recover-the-database", safety="manual"),
     )
 
