@@ -171,11 +171,15 @@ def plan_text(plan: Json) -> str:
         wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
-        wrapped(embedder_sentence(data["options"])) if data["actions"] else "",
+        wrapped(embedder_sentence(data["options"])) if _embeds(data) else "",
         _losses_text(data["losses"]),
         _codes_text(data),
     ]
     return _whole(blocks)
+
+
+def _embeds(plan: Mapping[str, Json]) -> bool:
+    return any(effect["reembedded"] for effect in plan["effects"])
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:

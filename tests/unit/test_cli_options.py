@@ -375,9 +375,11 @@ def test_an_embedder_that_does_not_reproduce_is_refused_in_a_sentence(sample: Sa
         "import numpy as np\ndef embed(texts):\n    return np.random.default_rng(0).random((len(texts), 32))\n"
     )
     said = say("plan", sample("0.6.3/pickle-of-0.6"), "--embedder", "foreign_embedder:embed")
-    assert said.status == 4
-    assert "does not reproduce" in said.sentence
-    assert "lowest cosine" in said.sentence
+    assert said.status == 12  # damaged, and what the embedder would have to tell was not checked
+    assert "Not planned: its vector exists nowhere; the embedder was refused" in said.err
+    assert "does not reproduce" in said.err
+    assert "lowest cosine" in said.err
+    assert "Documents are embedded by" not in said.out
 
 
 def test_another_copy_is_looked_into_by_a_diagnosis(sample: Sample, say: Say) -> None:
