@@ -90,7 +90,7 @@ def is_mirrored(id_map: IdMap) -> bool:
 def heard(collection: Collection, *, everything: bool = False) -> Testimony | Absent:
     """The testimony on everything where that is asked or labels are doubtful, else on a sample and what follows.
 
-    Absent where no embedder was given, or where it is that of another store, with the figures.
+    Absent where no embedder was given, or where it is that of another store or collection, with the figures.
     """
     if collection.store.embedder is not None:
         everything = everything or has_doubtful_labels(collection)
@@ -100,5 +100,13 @@ def heard(collection: Collection, *, everything: bool = False) -> Testimony | Ab
     if not len(found.rows):
         return NotApplicable("no record with a document has a vector that could be compared")
     if found.share < AT_HOME:
-        return NotAvailable(f"the embedder is not that of these records: it reproduces {found.figures}")
+        kind = NotApplicable if _is_of_another(collection) else NotAvailable
+        return kind(f"the embedder is not that of these records: it reproduces {found.figures}")
     return found
+
+
+def _is_of_another(collection: Collection) -> bool:
+    """True where the embedder makes the vectors of another collection of the store: this one has its own."""
+    others = (one for one in collection.store.collections if one is not collection)
+    heard_of = (testimony_of(one, everything=False) for one in others)
+    return any(not isinstance(found, Absent) and found.share >= AT_HOME for found in heard_of)

@@ -12,6 +12,7 @@ import pytest
 import forensics as fx
 from forensics import samples
 from forensics.model import Finding
+from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.repair.embedding import Embedder, try_embedder
 from forensics.repair.foreign import UNMAP
@@ -135,6 +136,24 @@ def test_an_embedder_of_other_vectors_accuses_nobody(
     assert not {"CF505", "CF810"} & set(diagnosis.codes())
     assert says in next(one.reason for one in diagnosis.checks if one.code == "CF810")
     assert diagnosis.exit_status == status
+
+
+def test_the_embedder_of_one_collection_says_nothing_of_another(tmp_path: Path) -> None:
+    store = samples.restore("1.5.9/healthy-three-collections", tmp_path / "store")
+    with open_store(store) as opened:
+        other = next(one for one in opened.collections if one.vector.state == "persisted")
+        files = HnswFiles(other.vector.directory)
+        path, header = files.path("data_level0.bin"), files.geometry
+    shape, dtype = (header.cur_element_count,), layout.level0_dtype(header.dim, header.M)
+    level0 = np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+    level0["vector"] = level0["vector"][:, ::-1]
+    level0.flush()
+    del level0
+    diagnosis = fx.diagnose(store, embedder=EMBEDDER)
+    assert "CF810" not in diagnosis.codes()
+    assert outcome(store, "CF810", EMBEDDER)[0] == "clean", "not skipped: the other collection has its own"
+    assert outcome(store, "CF810", f"{__name__}:backwards")[0] == "clean"
+    assert not diagnosis.exit_status & 8
 
 
 def test_where_the_embedder_can_be_asked_equal_documents_do_not_guess(tmp_path: Path) -> None:
