@@ -109,8 +109,8 @@ def explain(collection: Collection, missing: np.ndarray, position: Position) -> 
     found += [cause for ask in hypotheses for cause in ask(collection, missing, position)]
     if not found:
         evidence = (
-            f"{position.missing} records are missing in {position.runs} gaps, which fits no known course "
-            "of events"
+            f"{counted(position.missing, 'records')} missing in {counted(position.runs, 'gaps')}: that fits no known "
+            "course of events"
         )
         found = [Cause(name="unknown", confidence="possible", evidence=evidence)]
     order = ("certain", "likely", "possible")
@@ -136,10 +136,10 @@ def _index_removed(collection: Collection, missing: np.ndarray, position: Positi
     labels = (
         "there is no index"
         if given is None
-        else f"the index has given {given} labels, for {position.settled} records"
+        else f"the index has given {counted(given, 'labels')}, for {counted(position.settled, 'records')}"
     )
     evidence = (
-        f"the {position.missing} missing records are the oldest (seq_id {position.lowest_seq} to "
+        f"the {counted(position.missing, 'missing records')}: the oldest (seq_id {position.lowest_seq} to "
         f"{position.highest_seq}); "
         f"{queue}; {labels}, so it was started anew from what was left"
     )
@@ -179,15 +179,15 @@ def _older_index_flushed(collection: Collection, missing: np.ndarray, position: 
     given, watermark = _labels_given(collection), collection.vector_watermark
     if position.highest_seq > watermark and not behind:
         return  # what the index never had cannot have been flushed over
-    where = "the newest by insertion" if position.name == "newest" else f"in {position.runs} gaps"
+    where = "the newest by insertion" if position.name == "newest" else f"in {counted(position.runs, 'gaps')}"
     evidence = (
-        f"the {position.missing} missing records are {where}; the watermark {watermark} says that all up to "
-        f"it were flushed; the index knows {given} labels: a process that held an older one flushed it, or it was put "
-        "back from a copy"
+        f"the {counted(position.missing, 'missing records')}: {where}; the watermark {watermark} says that all up to "
+        f"it were flushed; the index knows {counted(given or 0, 'labels')}: a process that held an older one "
+        "flushed it, or it was put back from a copy"
     )
     if behind:
         evidence += (
-            f"; data_level0.bin goes on behind the last counted element with {behind} elements of labels "
+            f"; data_level0.bin goes on behind the last counted element with {counted(behind, 'elements')} of labels "
             "above that"
         )
     yield Cause(
@@ -203,7 +203,7 @@ def _two_writers(collection: Collection, missing: np.ndarray, position: Position
     if position.name not in ("middle", "newest") or not position.indexed_later:
         return
     evidence = (
-        f"{position.indexed_later} records of the index were written after the missing ones (above seq_id "
+        f"{counted(position.indexed_later, 'records')} of the index were written after the missing ones (above seq_id "
         f"{position.highest_seq}): their writer did not know the missing ones, so two had the store open"
     )
     yield Cause(name="two-writers", confidence="likely", evidence=evidence)
@@ -237,7 +237,7 @@ def _foreign_purge(collection: Collection, missing: np.ndarray, position: Positi
     ):
         return
     evidence = (
-        f"the index holds {indexed} records, a multiple of the sync threshold {threshold}; the newest "
+        f"the index holds {counted(indexed, 'records')}, a multiple of the sync threshold {threshold}; the newest "
         f"{position.missing} "
         "are missing and the queue has no rows for "
         f"them{'; the store has several collections' if several else ''}"
@@ -252,8 +252,8 @@ def _map_behind(collection: Collection, missing: np.ndarray, position: Position)
     stray = len(records_of(collection).stray)
     if stray and 10 * stray >= 9 * position.missing:
         evidence = (
-            f"{stray} live elements carry labels that no id maps to, and {position.missing} records lack "
-            "a label"
+            f"no id maps to the labels of {counted(stray, 'live elements')}, and "
+            f"{counted(position.missing, 'records')} without a label"
         )
         yield Cause(name="id-map-behind-index", confidence="likely", evidence=evidence)
 
@@ -265,9 +265,7 @@ def _not_written(collection: Collection, missing: np.ndarray, position: Position
         return
     files = segment_of(collection).files
     if not isinstance(files.geometry, Absent) and files.elements < files.geometry.cur_element_count:
-        evidence = (
-            f"data_level0.bin holds {files.elements} of the {files.geometry.cur_element_count} elements"
-        )
+        evidence = f"data_level0.bin holds {files.elements} of the {counted(files.geometry.cur_element_count, 'elements')}"
         yield Cause(name="level0-truncated", confidence="certain", evidence=evidence)
     else:
         evidence = (

@@ -14,6 +14,7 @@ from forensics.readers.layout import Header
 from forensics.readers.settings import SPACES, parse_json
 from forensics.records import Records
 from forensics.store import Collection, Store, VectorSegment
+from forensics.words import counted
 
 WHOLE = ("hnsw:M", "hnsw:construction_ef", "hnsw:search_ef", "hnsw:num_threads", "hnsw:batch_size")
 KNOWN = frozenset({*WHOLE, "hnsw:space", "hnsw:sync_threshold", "hnsw:resize_factor"})
@@ -149,7 +150,7 @@ def _dimension_means(rows: list[QueueRow], said: int | None, *, differs: bool) -
     if differs:
         parts.append(f"Clients expect vectors of dimension {said} and refuse those of the index.")
     if rows:
-        parts.append(f"1.x reads past the end of {len(rows)} queued vectors and stores what lies there.")
+        parts.append(f"1.x reads past the end of {counted(len(rows), 'queued vectors')} and stores what lies there.")
     return " ".join(parts)
 
 

@@ -12,6 +12,7 @@ from forensics.model import Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.full_text import NAME, differences, expected_tables, verdict
 from forensics.store import Store
+from forensics.words import counted
 
 
 def _database(store: Store) -> Database:
@@ -96,7 +97,7 @@ def full_text_content_differs(store: Store) -> Iterator[Finding]:
             "of_deleted_records": len(found.dead),
             "examples": examples(found.wrong or found.dead),
         },
-        where=(in_table(f"{NAME}_content", f"{len(found)} rows"),),
+        where=(in_table(f"{NAME}_content", counted(len(found), "rows")),),
         means=(
             "where_document searches find text that a record no longer has, or miss text that it has."
             if found.wrong

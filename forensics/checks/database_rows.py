@@ -16,6 +16,7 @@ from forensics.model import Cause, Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.distinct import embedding_segments, ids_without, rows_of
 from forensics.store import Store
+from forensics.words import counted
 
 ARRAY = "embedding_metadata_array"
 
@@ -45,7 +46,7 @@ def orphan_rows(store: Store) -> Iterator[Finding]:
         unit="rows",
         expected="every row belongs to a segment that segments names",
         found={**found, "segments": orphans[:20], "ids": examples(lost)},
-        where=tuple(in_table(table, f"{rows} rows") for table, rows in found.items() if rows),
+        where=tuple(in_table(table, counted(rows, "rows")) for table, rows in found.items() if rows),
         means=(
             "They make the file larger and searches slower, and no call ever shows or removes them."
             if heavy
@@ -60,7 +61,9 @@ def orphan_rows(store: Store) -> Iterator[Finding]:
 
 def _why_orphaned(found: dict[str, int]) -> tuple[Cause, ...]:
     if found["embedding_metadata"]:
-        evidence = f"{found['embedding_metadata']} ids of embedding_metadata have no row in embeddings"
+        evidence = (
+            f"{counted(found['embedding_metadata'], 'ids')} of embedding_metadata have no row in embeddings"
+        )
         return (
             Cause(name="rows of embeddings were deleted by hand", confidence="possible", evidence=evidence),
         )
@@ -117,7 +120,7 @@ def ghost_list_metadata(store: Store) -> Iterator[Finding]:
         unit="ids",
         expected="every id of embedding_metadata_array is one of embeddings",
         found={"ids": examples(ids), "keys": _keys(database, ids)},
-        where=(in_table(ARRAY, f"{len(ids)} ids"),),
+        where=(in_table(ARRAY, counted(len(ids), "ids")),),
         means="SQLite reuses the numbers of deleted rows: the next record that gets one of them "
         "inherits these values, and filters on them find the wrong record.",
         remedy=Remedy(action="quarantine-orphan-rows", safety="safe"),

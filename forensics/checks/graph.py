@@ -14,6 +14,7 @@ from forensics.graph import Graph, measure
 from forensics.model import Finding, Place, Remedy
 from forensics.readers.layout import HEADER_FILE, LEVEL0_FILE, LINKS_FILE
 from forensics.store import Collection
+from forensics.words import counted
 
 NEEDS = ("geometry", "summary", "links")
 TOMBSTONES = 1_000
@@ -166,9 +167,8 @@ def tombstones(collection: Collection) -> Iterator[Finding]:
         expected={"deleted": f"less than half of {len(deleted)}"},
         found={"deleted": count, "of": len(deleted), "bytes": size},
         where=(in_segment(collection, LEVEL0_FILE),),
-        means="Deleted elements stay in the index and are walked through by every search; their vectors "
-        "are still "
-        "on the disk.",
+        means=f"{count} of {counted(len(deleted), 'elements')} ({count / len(deleted):.1%}) flagged as deleted: they stay "
+        "in the index, every search walks through them, and their vectors are still on the disk.",
         remedy=Remedy(action="compact-segment", safety="safe"),
         severity=None if many else "note",
         lists={"elements": np.flatnonzero(deleted)},

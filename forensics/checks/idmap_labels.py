@@ -24,6 +24,7 @@ from forensics.readers.id_map import IdMap
 from forensics.readers.layout import ID_MAP_FILE, LEVEL0_FILE
 from forensics.records import elements_of
 from forensics.store import Collection
+from forensics.words import counted
 
 NO_LABEL = -1
 
@@ -146,7 +147,7 @@ def _cut_flush(labels: np.ndarray, gone: np.ndarray, held: np.ndarray) -> tuple[
     if not held.size or labels[gone].min() <= int(held.max()):
         return ()
     evidence = (
-        f"the {int(gone.sum())} labels ({int(labels[gone].min())} to {int(labels[gone].max())}) are all "
+        f"the {counted(int(gone.sum()), 'labels')} ({int(labels[gone].min())} to {int(labels[gone].max())}) are all "
         "above the highest "
         f"one in data_level0.bin ({int(held.max())}): a flush wrote the id map but could not write the "
         "vectors"
@@ -278,7 +279,7 @@ def _left_by_a_cut(collection: Collection, nameless: np.ndarray) -> tuple[Cause,
     facts = segment_of(collection).facts[LEVEL0_FILE]
     size = "?" if isinstance(facts, Absent) else facts.size
     evidence = (
-        f"they are the last {nameless.size} of {count} elements: header.bin counts them, data_level0.bin "
+        f"they are the last {nameless.size} of {counted(count, 'elements')}: header.bin counts them, data_level0.bin "
         f"({size} bytes) was "
         "not written that far when the flush was cut"
     )

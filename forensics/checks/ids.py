@@ -21,6 +21,7 @@ from forensics.readers.layout import ID_MAP_FILE
 from forensics.records import Records
 from forensics.sources import find_sources
 from forensics.store import Collection
+from forensics.words import counted
 
 
 @check("CF501", needs=("id_sets",))
@@ -62,7 +63,9 @@ def _missing(collection: Collection, records: Records, missing: np.ndarray) -> F
             "examples": examples(ids),
         },
         where=(
-            in_table("embeddings", f"rowid {position.first_row} to {position.last_row}, {count} rows"),
+            in_table(
+                "embeddings", f"rowid {position.first_row} to {position.last_row}, {counted(count, 'rows')}"
+            ),
             in_segment(collection, ID_MAP_FILE),
         ),
         means=f"No search finds {'this record' if count == 1 else f'these {count} records'}, and every call that asks for "
@@ -102,8 +105,8 @@ def _shortfall(collection: Collection, records: Records) -> Iterator[Finding]:
             "pending": int(records.pending.sum()),
             "missing_at_least": lacking,
         },
-        where=(in_table("embeddings", f"{need} rows that need an element"),),
-        means=f"At least {lacking} records have no vector in the index, whatever the lost id map said; "
+        where=(in_table("embeddings", f"{counted(need, 'rows')} that need an element"),),
+        means=f"Of at least {counted(lacking, 'records')} the index has no vector, whatever the lost id map said; "
         "which ones "
         "can only be said once it is rebuilt.",
         remedy=Remedy(action="add-missing-vectors", safety="lossy", loses=lacking),

@@ -20,6 +20,7 @@ from forensics.readers.id_map import IdMap
 from forensics.readers.watermarks import purges
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
+from forensics.words import counted
 
 __all__ = ["queue_ahead", "queue_purged", "queue_rows", "queue_watermarks"]
 
@@ -42,8 +43,8 @@ def queue_unbounded(collection: Collection) -> Iterator[Finding]:
         unit="rows",
         expected="rows below both watermarks are purged",
         found={"rows": rows, "vector_bytes": size, "automatically_purge": purges(collection.database)},
-        where=(in_table("embeddings_queue", f"{rows} rows below {low}"),),
-        means=f"{rows} rows of the queue are applied already and take space; they are also a second copy of "
+        where=(in_table("embeddings_queue", f"{counted(rows, 'rows')} below {low}"),),
+        means=f"{counted(rows, 'rows')} of the queue are applied already and take space; they are also a second copy of "
         "these vectors, so keep them until the index is known to be sound.",
         remedy=Remedy(action="purge-queue", safety="safe"),
     )
@@ -65,7 +66,11 @@ def replay_wedged(collection: Collection) -> Iterator[Finding]:
         unit="records",
         expected="the label of every pending id is on a live element, or it has none",
         found={"examples": examples(ids), "pending": waiting, "watermarks": marks},
-        where=(in_table("embeddings_queue", f"rows of {len(ids)} ids above {collection.vector_watermark}"),),
+        where=(
+            in_table(
+                "embeddings_queue", f"rows of {counted(len(ids), 'ids')} above {collection.vector_watermark}"
+            ),
+        ),
         means="Every open replays the pending rows: 'Failed to apply logs to the hnsw segment writer'."
         " None of them is ever persisted.",
         remedy=Remedy(action="add-missing-vectors", safety="safe"),
@@ -104,8 +109,8 @@ def vectors_only_in_queue(collection: Collection) -> Iterator[Finding]:
         unit="records",
         expected="healthy; nothing is to be done",
         found={"records": count, "of": len(records)},
-        where=(in_table("embeddings_queue", f"rows of {count} ids"),),
-        means=f"The queue holds the only copy of {count} vectors until the next flush: do not empty it.",
+        where=(in_table("embeddings_queue", f"rows of {counted(count, 'ids')}"),),
+        means=f"The queue holds the only copy of {counted(count, 'vectors')} until the next flush: do not empty it.",
         remedy=Remedy(action="none", safety="safe"),
         lists={"ids": records.ids(alone)},
     )
@@ -127,7 +132,7 @@ def replay_noise(collection: Collection) -> Iterator[Finding]:
         unit="rows",
         expected="healthy; nothing is to be done",
         found={"seq_ids": examples(idle), "pending": len(rows)},
-        where=(in_table("embeddings_queue", f"{len(idle)} rows"),),
+        where=(in_table("embeddings_queue", counted(len(idle), "rows")),),
         means="Each open logs 'Add of existing embedding ID' or 'Delete of nonexisting embedding ID'; "
         "nothing is lost.",
         remedy=Remedy(action="none", safety="safe"),
@@ -163,7 +168,7 @@ def deleted_text_kept(collection: Collection) -> Iterator[Finding]:
         unit="remains",
         expected="nothing is left of deleted records",
         found={"queue_rows": len(queued), "elements": tombstones},
-        where=(in_table("embeddings_queue", f"{len(queued)} rows"),),
+        where=(in_table("embeddings_queue", counted(len(queued), "rows")),),
         means="Text or vectors of deleted records can still be read from the files.",
         remedy=Remedy(action="vacuum", safety="safe"),
         lists={"seq_ids": queued},
@@ -204,7 +209,10 @@ def metadata_replay_wedged(collection: Collection) -> Iterator[Finding]:
         unit="rows",
         expected={"metadata": "the end of the queue"},
         found={"metadata": marks[METADATA], "vector": marks.get(VECTOR), "obstacles": obstacles},
-        where=(mark_place(collection, METADATA), in_table("embeddings_queue", f"{waiting} rows above it")),
+        where=(
+            mark_place(collection, METADATA),
+            in_table("embeddings_queue", f"{counted(waiting, 'rows')} above it"),
+        ),
         means=f"{waiting} acknowledged writes are not in SQLite, and every further one fails with "
         "'Failed to apply logs to the metadata segment'.",
         remedy=Remedy(action="rebuild-full-text", safety="safe" if "full-text" in obstacles[0] else "manual"),

@@ -19,6 +19,7 @@ from forensics.readers.watermarks import (
 )
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
+from forensics.words import counted
 
 METADATA, VECTOR = "metadata", "vector"
 Expected = int | Mapping[str, int]
@@ -131,7 +132,7 @@ def purge_means(purged: int) -> str:
     """The warning that comes before all else, where opening the store destroys something."""
     if not purged:
         return ""
-    return f" Do not open this store with Chroma: its first read purges the only copy of {purged} vectors."
+    return f" Do not open this store with Chroma: its first read purges the only copy of {counted(purged, 'vectors')}."
 
 
 def is_uninitialised(collection: Collection) -> bool:

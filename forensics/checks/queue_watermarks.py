@@ -23,6 +23,7 @@ from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import effects
 from forensics.readers.watermarks import purges, reach
 from forensics.store import Collection
+from forensics.words import counted
 
 
 @check("CF202")
@@ -45,7 +46,7 @@ def queue_behind_watermark(collection: Collection) -> Iterator[Finding]:
             in_table("embeddings_queue", f"highest seq_id {top}"),
             *(mark_place(collection, s) for s in behind),
         ),
-        means=f"The next {max(behind.values()) - top} writes will be taken for applied already: "
+        means=f"The next {counted(max(behind.values()) - top, 'writes')} will be taken for applied already: "
         f"they vanish without an error.{_unseen_text(len(unseen))}",
         remedy=Remedy(action="put-queue-floor", safety="safe"),
         causes=(
@@ -61,7 +62,9 @@ def queue_behind_watermark(collection: Collection) -> Iterator[Finding]:
 
 
 def _unseen_text(unseen: int) -> str:
-    return f" {unseen} ids in the queue were lost from view in this way already." if unseen else ""
+    return (
+        f" {counted(unseen, 'ids')} in the queue were lost from view in this way already." if unseen else ""
+    )
 
 
 def _unseen_writes(collection: Collection, behind: dict[str, int]) -> list[str]:
@@ -142,10 +145,10 @@ def watermark_stale(collection: Collection) -> Iterator[Finding]:
         found={"max_seq_id": row.value, "automatically_purge": True, "purged_below": low},
         where=(
             mark_place(collection, VECTOR),
-            in_table("embeddings_queue", f"{len(ids)} ids in rows below {low}"),
+            in_table("embeddings_queue", f"{counted(len(ids), 'ids')} in rows below {low}"),
         ),
         means=f"Do not open this store with Chroma: its first read deletes the queue rows below {low}, "
-        f"the only copy of {len(ids)} vectors.",
+        f"the only copy of {counted(len(ids), 'vectors')}.",
         remedy=Remedy(action="rebuild-segment", safety="safe"),
         causes=(
             Cause(
@@ -188,7 +191,7 @@ def watermark_legacy(collection: Collection) -> Iterator[Finding]:
         expected={"max_seq_id": in_map},
         found={"max_seq_id": None, "id_map": in_map, "replayed": replayed},
         where=(mark_place(collection, VECTOR),),
-        means=f"1.x does not look into the id map: at every open it replays {replayed} rows that the index "
+        means=f"1.x does not look into the id map: at every open it replays {counted(replayed, 'rows')} that the index "
         "has applied already, which has crashed clients.",
         remedy=Remedy(action="insert-watermark", safety="safe"),
         causes=(

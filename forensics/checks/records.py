@@ -15,6 +15,7 @@ from forensics.checks.places import examples, in_table, needed
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
 from forensics.store import Collection
+from forensics.words import counted
 
 
 @check("CF701", needs=("rows",))
@@ -37,7 +38,7 @@ def id_malformed(collection: Collection) -> Iterator[Finding]:
             "examples": [ascii(name) for name in examples(bad)],
             "collide_when_trimmed": [ascii(name) for name in examples(collisions)],
         },
-        where=(in_table("embeddings", f"embedding_id of {len(bad)} rows"),),
+        where=(in_table("embeddings", f"embedding_id of {counted(len(bad), 'rows')}"),),
         means="Such an id looks like another one: a get or delete by the id as it is read finds nothing, "
         "and an "
         "upsert makes a second record.",
@@ -74,7 +75,7 @@ def ids_alike(collection: Collection) -> Iterator[Finding]:
             "differ_in": {kind: kinds[kind] for kind in LIKENESS if kinds[kind]},
             "examples": [[ascii(name) for name in names[:4]] for _, names in examples(groups)],
         },
-        where=(in_table("embeddings", f"embedding_id of {len(everyone)} rows"),),
+        where=(in_table("embeddings", f"embedding_id of {counted(len(everyone), 'rows')}"),),
         means="What is meant to be one record may be several: an update of one leaves the others as "
         "they were.",
         remedy=Remedy(action="compare-the-records", safety="manual"),

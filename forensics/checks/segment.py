@@ -20,6 +20,7 @@ from forensics.readers.layout import (
 )
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
+from forensics.words import counted
 
 
 @check("CF301", needs=("segment", "rows"))
@@ -55,11 +56,11 @@ def segment_missing(collection: Collection) -> Iterator[Finding]:
 def _meaning(missing: int, records: int) -> str:
     if missing:
         return (
-            f"The index of {records} records is gone. The queue still brings {records - missing} of their "
+            f"The index of {counted(records, 'records')} is gone. The queue still brings {records - missing} of their "
             f"vectors; the next open makes an index of these alone, and no search finds the other {missing}."
         )
     return (
-        f"The index of {records} records is gone, but the queue still holds all of their vectors. "
+        f"The index of {counted(records, 'records')} is gone, but the queue still holds all of their vectors. "
         "Do not open the store: the first open may purge them before they are written."
     )
 

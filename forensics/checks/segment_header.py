@@ -14,6 +14,7 @@ from forensics.readers.hnsw import HnswFiles, map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import HEADER_FILE, ID_MAP_FILE, LEVEL0_FILE, Header, level0_dtype
 from forensics.store import Collection, VectorSegment
+from forensics.words import counted
 
 RUNAWAY = 10_000
 """A counter that is further ahead of the elements than they are many, and by more than this, has run away."""
@@ -73,8 +74,8 @@ def _count_too_high(segment: VectorSegment) -> str | None:
     if held < given:
         return None
     return (
-        f"it counts {header.cur_element_count} elements, but only {given} labels were ever given and "
-        f"data_level0.bin holds {held} elements"
+        f"it counts {counted(header.cur_element_count, 'elements')}, but only {counted(given, 'labels')} ever given and "
+        f"data_level0.bin holds {counted(held, 'elements')}"
     )
 
 
@@ -93,7 +94,7 @@ def _count_too_low(segment: VectorSegment) -> str | None:
     return (
         None
         if not found
-        else f"it counts {header.cur_element_count} elements, but {found} that ids need stand behind them"
+        else f"it counts {counted(header.cur_element_count, 'elements')}, but behind them {found} that ids need"
     )
 
 

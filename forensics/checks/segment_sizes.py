@@ -22,6 +22,7 @@ from forensics.readers.layout import LENGTH_FILE, LEVEL0_FILE, LINKS_FILE, expec
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
 from forensics.store import Collection
 from forensics.strays import elements_behind
+from forensics.words import counted
 
 SLACK = 1 << 20
 """Bytes behind the last list that are a tail (CF311); more than this, and than the lists themselves, is
@@ -47,7 +48,7 @@ def level0_truncated(collection: Collection) -> Iterator[Finding]:
         where=(
             in_segment(collection, LEVEL0_FILE, offset=files.capacity_on_disk * header.size_data_per_element),
         ),
-        means=f"The vectors and links of the last {lost} elements are cut off. The engine loads the rest "
+        means=f"The vectors and links of the last {counted(lost, 'elements')} are cut off. The engine loads the rest "
         "without a check and reads past its end, or dies.",
         remedy=Remedy(
             action="rebuild-segment", safety="lossy" if loses is None or loses else "safe", loses=loses or 0

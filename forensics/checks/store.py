@@ -12,6 +12,7 @@ from forensics.handles import Handle
 from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.database import DATABASE
 from forensics.store import Store
+from forensics.words import counted
 
 __all__ = ["lost_catalogue", "store_files", "store_folders"]
 
@@ -44,7 +45,7 @@ def not_a_store(store: Store) -> Iterator[Finding]:
 def _remains_mean(kind: str, ids: int) -> str:
     if kind == "directory":
         return f"{DATABASE} is a directory: no Chroma can open this store."
-    held = f" The segment directories still hold {ids} ids with their vectors." if ids else ""
+    held = f" The segment directories still hold {counted(ids, 'ids')} with their vectors." if ids else ""
     return f"There is no database. Chroma would make an empty one here and show no collection.{held}"
 
 
@@ -57,7 +58,11 @@ def _closed(store: Store) -> tuple[Cause, ...]:
 
 
 def _gone(ids: int) -> tuple[Cause, ...]:
-    evidence = f"segment directories with {ids} ids are left" if ids else "only remains of segments are left"
+    evidence = (
+        f"segment directories with {counted(ids, 'ids')} are left"
+        if ids
+        else "only remains of segments are left"
+    )
     return (Cause(name="the database was deleted or not copied", confidence="likely", evidence=evidence),)
 
 
@@ -123,7 +128,7 @@ def database_empty(store: Store) -> Iterator[Finding]:
 
 def _beside(ids: int) -> str:
     if ids:
-        return f"The segment directories beside it hold {ids} ids with their vectors: do not delete them."
+        return f"The segment directories beside it hold {counted(ids, 'ids')} with their vectors: do not delete them."
     return "Nothing beside it holds vectors; this may be the wrong path."
 
 
@@ -136,7 +141,7 @@ def _why_empty(ids: int) -> tuple[Cause, ...]:
     replaced = Cause(
         name="the database was replaced or cut",
         confidence="likely",
-        evidence=f"{ids} ids stand in segment directories that it should name",
+        evidence=f"{counted(ids, 'ids')} stand in segment directories that it should name",
     )
     return (replaced, wrong) if ids else (wrong,)
 

@@ -13,6 +13,7 @@ from forensics.readers.database import DATABASE
 from forensics.readers.layout import SEGMENT_FILES
 from forensics.readers.sqlite_header import JOURNAL_MAGIC
 from forensics.store import UUID, Store
+from forensics.words import counted
 
 ROOT = 0
 
@@ -94,9 +95,11 @@ def file_permissions(store: Store) -> Iterator[Finding]:
 def _permissions_mean(closed: int, frozen: int) -> str:
     parts = []
     if closed:
-        parts.append(f"{closed} files cannot be read here, so what they hold was not examined.")
+        parts.append(f"{counted(closed, 'files')} cannot be read here, so what they hold was not examined.")
     if frozen:
-        parts.append(f"The store's owner cannot write {frozen} files: the next flush loses vectors silently.")
+        parts.append(
+            f"The store's owner cannot write {counted(frozen, 'files')}: the next flush loses vectors silently."
+        )
     return " ".join(parts)
 
 
