@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-
 _IMPORT = """
 import importlib, pkgutil, sys
 import forensics

@@ -8,7 +8,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-CHUNK = 4 << 20
+CHUNK = 1 << 18
+"""What is read in one go: as much as stays in the cache until it is hashed or written."""
 FED_AS_ZEROS = 64 << 20
 """Holes up to this total are fed to the digest as zeros, so that it is what `sha256sum` prints."""
 

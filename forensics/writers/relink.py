@@ -18,7 +18,7 @@ from forensics.readers import layout
 from forensics.writers.draft_maps import CHUNK, level0_for_writing, sound_header
 
 SPACES = ("l2", "ip", "cosine")
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 1 << 22
 """Vectors that are held as a copy at one time while neighbours are sought."""
 QUERIES = 1024
 
