@@ -125,7 +125,10 @@ def _lost(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for loss in plan["losses"]:
         yield "", lost_sentence(loss)
     if any("no embedder was given" in loss["reason"] for loss in plan["losses"]):
-        yield "", f"With what embedded them: forensics repair {plan['store']} --embedder MODULE:CALLABLE"
+        aside = any(effect["set_aside"] for effect in plan["effects"])
+        first = "undo this repair, then " if aside else ""
+        again = f"forensics repair {plan['store']} --embedder MODULE:CALLABLE"
+        yield "", f"With what embedded them before: {first}{again}"
 
 
 def _now(

@@ -110,6 +110,15 @@ def effect_sentence(effect: Mapping[str, Json], *, tense: str = "done") -> str:
     return f"search {_FINDS[tense]} {counted(effect['after'], 'record')} {before}{tail}"
 
 
+def _losing(lost: int, aside: int) -> str:
+    parts = [
+        f"{counted(count, 'record')} {'is' if count == 1 else 'are'} {what}"
+        for count, what in ((lost, "not brought back"), (aside, "set aside in the case"))
+        if count
+    ]
+    return joined(parts) or "no record is lost"
+
+
 def plan_sentence(plan: Mapping[str, Json], *, tense: str = "planned") -> str:
     """What the plan comes to, or came to, in one line."""
     approved = [action for action in plan["actions"] if action["approved"]]
@@ -119,16 +128,15 @@ def plan_sentence(plan: Mapping[str, Json], *, tense: str = "planned") -> str:
     if not approved and all(action["approval"] == "also-fix" for action in plan["actions"]):
         return f"Nothing needs a repair; {counted(len(plan['actions']), 'action')} of housekeeping can be asked for."
     if not approved:
-        return f"Nothing is done without a decision: {counted(len(plan['actions']), 'action')} wait for it."
+        waits = (
+            "1 action waits" if len(plan["actions"]) == 1 else f"{number(len(plan['actions']))} actions wait"
+        )
+        return f"Nothing is done without a decision: {waits} for it."
     amount = f"{counted(len(approved), 'action')} of {number(len(plan['actions']))}"
     was = "was" if len(approved) == 1 else "were"
     if tense == "tried":
         return f"{amount} {was} tried on a draft, which was thrown away; none was done in the store."
-    losing = (
-        f"{counted(lost, 'record')} {'is' if lost == 1 else 'are'} not brought back"
-        if lost
-        else "no record is lost"
-    )
+    losing = _losing(lost, sum(effect.get("set_aside") or 0 for effect in plan["effects"]))
     return f"{amount} {was if tense == 'done' else 'will be'} done; {losing}."
 
 

@@ -270,7 +270,8 @@ def _after_repair(files: CaseFiles, folder: str) -> Iterator[str]:
             yield f"Ingest again what was not brought back in {quoted(effect['collection'])}: {lost}, listed under Limits."
     if any("no embedder was given" in loss["reason"] for loss in (files.get("plan") or {}).get("losses", ())):
         again = f"forensics repair {files.get('plan')['store']} --embedder MODULE:CALLABLE"
-        yield f"Or have their documents embedded again, by what embedded them before: `{again}`"
+        first = "undo this repair, then " if any(e["set_aside"] for e in files.get("plan")["effects"]) else ""
+        yield f"Or have their documents embedded again, by what embedded them before: {first}`{again}`"
 
 
 def _before_repair(files: CaseFiles, diagnosis: Mapping[str, Json], phase: str, folder: str) -> Iterator[str]:

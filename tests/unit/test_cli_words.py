@@ -210,6 +210,8 @@ def test_housekeeping_of_a_sound_store_alarms_nobody() -> None:
     }
     plan = {"actions": [action], "effects": []}
     assert plan_sentence(plan) == "Nothing needs a repair; 1 action of housekeeping can be asked for."
+    waiting = {**plan, "actions": [{**action, "approval": "accept-loss"}]}
+    assert plan_sentence(waiting) == "Nothing is done without a decision: 1 action waits for it."
 
 
 def test_texts_are_as_narrow_as_the_terminal(sample: Sample, say: Say) -> None:
@@ -281,3 +283,19 @@ def test_titles_agree_with_how_many(sample: Sample, say: Say) -> None:
     assert "Trim 1 id in SQLite, the id map and the queue" in told
     assert " 1 ids" not in told
     assert " 1 records" not in told
+
+
+def test_what_is_set_aside_is_not_called_unharmed(sample: Sample, say: Say) -> None:
+    store = sample("peek-failure")
+    planned = say("plan", store, "--set-aside-unsearchable")
+    assert "2 actions of 2 will be done; 279 records are set aside in the case." in planned.out
+    said = say("repair", store, "--yes", "--set-aside-unsearchable", *NO_ENGINE, "--case", "case")
+    assert "With what embedded them before: undo this repair, then forensics repair" in " ".join(
+        said.out.split()
+    )
+    assert "279 set aside" in said.out
+    assert "go on failing" not in said.out
+    assert (
+        "embedded them before: undo this repair, then <code>forensics repair"
+        in Path("case/report.html").read_text()
+    )
