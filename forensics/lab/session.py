@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import forensics as fx
 from forensics.errors import CannotComplete
+from forensics.lab.apart import diagnosed_apart, is_shared
 from forensics.lab.recalled import recall, verdict_from_json
 
 if TYPE_CHECKING:
@@ -84,9 +85,14 @@ class Session:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """The findings: those of the case where the store is still what it was then, else found now and kept."""
-        known = recall(self.case, self.path)
-        return known or fx.diagnose(self.store, case=None if self.is_repaired else self.case)
+        """The findings: those of the case where the store is still what it was then, else found now and kept.
+
+        A store that another process has open is read by a child, which may die of a file that is cut short.
+        """
+        known, case = recall(self.case, self.path), None if self.is_repaired else self.case
+        if known is None and is_shared(self.path):
+            return diagnosed_apart(self.path, None if case is None else case.folder)
+        return known or fx.diagnose(self.store, case=case)
 
     def probe(self, *versions: str) -> dict[str, Any]:
         """What each API call does, by the installed chromadb or the releases named; kept in the case.
