@@ -74,8 +74,8 @@ def _count_too_high(segment: VectorSegment) -> str | None:
     if held < given:
         return None
     return (
-        f"it counts {counted(header.cur_element_count, 'elements')}, but only {counted(given, 'labels')} ever given and "
-        f"data_level0.bin holds {counted(held, 'elements')}"
+        f"it counts {counted(header.cur_element_count, 'elements')}, but only {counted(given, 'labels')} "
+        f"were ever given and data_level0.bin holds {counted(held, 'elements')}"
     )
 
 
@@ -94,7 +94,7 @@ def _count_too_low(segment: VectorSegment) -> str | None:
     return (
         None
         if not found
-        else f"it counts {counted(header.cur_element_count, 'elements')}, but behind them {found} that ids need"
+        else f"it counts {counted(header.cur_element_count, 'elements')}, but {found} that ids need stand behind them"
     )
 
 
