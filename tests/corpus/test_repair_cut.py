@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import forensics as fx
@@ -24,6 +25,12 @@ def cut(store: Path, share: float) -> None:
     index = Index(store)
     size = index.header.size_data_per_element
     os.truncate(index.path(layout.LEVEL0_FILE), int(index.header.cur_element_count * share) * size + 17)
+
+
+def empty_from(store: Path, element: int) -> None:
+    """Every byte of level 0 from that element on is 0."""
+    with Index(store).level0() as level0:
+        level0[element:] = np.zeros(1, dtype=level0.dtype)
 
 
 def done(case: Path) -> list[str]:
@@ -55,6 +62,21 @@ def test_without_an_embedder_what_survives_is_searched_and_the_rest_is_said(tmp_
     assert result["verified"] == "checks"
     assert result["remaining"] == ["CF501"]
     assert result["records"] == {"before": 100, "after": 101, "reattached": 1, "reembedded": 0, "lost": 199}
+
+
+def test_elements_without_identity_leave_nothing_to_link_to_either(tmp_path: Path) -> None:
+    """The end of level 0 is there, but empty, as after a cut flush that somebody opened again."""
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    empty_from(store, 150)
+    assert "CF412" in fx.diagnose(store).codes()
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    result = fx.reconcile(store, case=case, engine="none", nobody_else=True)
+    assert "rebuild-segment" in done(case)
+    assert result["verified"] == "checks"
+    assert result["records"]["after"] == 201
+    assert result["remaining"] == ["CF501"]
+    fx.undo(case)
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
 def test_a_few_lost_elements_cost_no_new_index(tmp_path: Path) -> None:

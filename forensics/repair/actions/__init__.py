@@ -28,7 +28,17 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
 
-    return {**CATALOGUE, **DATABASE_ACTIONS, **DIRECTORIES, **FRAME, **FOREIGN, **NAMES, **VECTORS, **ROWS, **MARKS}
+    return {
+        **CATALOGUE,
+        **DATABASE_ACTIONS,
+        **DIRECTORIES,
+        **FRAME,
+        **FOREIGN,
+        **NAMES,
+        **VECTORS,
+        **ROWS,
+        **MARKS,
+    }
 
 
 def run_action(action: Action, context: DraftContext) -> dict[str, Json]:

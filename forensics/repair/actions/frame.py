@@ -16,7 +16,7 @@ from forensics.readers.id_map import IdMap
 from forensics.readers.link_walk import LinkWalk
 from forensics.repair.actions.norms import fill_norms
 from forensics.repair.actions.work import Work, with_ids
-from forensics.repair.linkable import worth_linking
+from forensics.repair.linkable import counted_elements, worth_linking
 from forensics.repair.site import Site
 from forensics.store import VectorSegment
 from forensics.writers import segment_files
@@ -143,8 +143,7 @@ def drop_phantom_elements(work: Work) -> Report:
     segment, _, header, summary = framed(site)
     count = header.cur_element_count
     claimed = np.intersect1d(site.phantoms, claimed_elements(site))
-    real = np.setdiff1d(np.arange(count), np.setdiff1d(site.phantoms, claimed))
-    keep = int(real[-1]) + 1 if real.size else 0
+    keep = counted_elements(site)
     if keep < count:
         short = replace(header, cur_element_count=keep)
         cut = Level0Summary(summary.labels[:keep], summary.deleted[:keep], summary.counts[:keep])
@@ -219,7 +218,7 @@ def drop_bad_neighbours(work: Work) -> Report:
         segment, layout.HEADER_FILE, layout.LEVEL0_FILE, layout.LINKS_FILE, layout.LENGTH_FILE
     )
     changed = drop_bad(directory)
-    poor = worth_linking(changed, level0_summary(directory).counts, framed(site)[2].M)
+    poor = worth_linking(changed, level0_summary(directory), framed(site)[2].M)
     linked = relink(directory, poor, site.collection.settings.space) if poor.size else poor
     segment_files.settle_entry(directory)
     return {"cleaned": len(changed), "relinked": len(linked)}
