@@ -62,9 +62,10 @@ def purged_unapplied(collection: Collection) -> Iterator[Finding]:
 
 
 def _purged(collection: Collection) -> Purged | None:
-    records, seqs, mark = collection.records, collection.seq_ids, collection.vector_watermark
-    if not isinstance(records, Records) or is_uninitialised(collection):
+    records, mark = collection.records, collection.vector_watermark
+    if not isinstance(records, Records) or is_uninitialised(collection) or _all_up_to(collection, mark):
         return None
+    seqs = collection.seq_ids
     if isinstance(seqs, Absent) or len(seqs) != len(records) or not (seqs > mark).any():
         return None
     gone = (seqs > mark) & ~np.isin(seqs, _queued(collection, mark))
@@ -72,6 +73,15 @@ def _purged(collection: Collection) -> Purged | None:
     older = records.indexed & gone & _known_at(seqs, mark)
     newest = seqs[(records.missing | older) & gone]
     return Purged(lost, records.ids(older), int(newest.max()) if newest.size else mark)
+
+
+def _all_up_to(collection: Collection, mark: int) -> bool:
+    """True where every record has a number of at most `mark`; a question to SQLite, as in health nothing else is asked."""
+    above = (
+        "SELECT 1 FROM embeddings NOT INDEXED WHERE segment_id = ?"
+        " AND (typeof(seq_id) <> 'integer' OR seq_id > ?) LIMIT 1"
+    )
+    return collection.database.rows(above, (collection.metadata_segment_id, mark)) == []
 
 
 def _queued(collection: Collection, mark: int) -> np.ndarray:
