@@ -195,5 +195,6 @@ def test_an_error_of_the_limit_is_none_of_the_store(sample: Sample, monkeypatch:
     assert "limit" in verdicts(result).values()
     assert {"error", "dies"}.isdisjoint(verdicts(result).values())
     assert exit_status(result) == 8
-    assert "the limit of 3.0 GiB" in details(result, "query")["detail"]
+    stopped = [call for call in result["collections"][0]["calls"] if call["verdict"] == "limit"]
+    assert all("the limit of 3.0 GiB" in call["detail"] for call in stopped)
     assert result["advice"].startswith("What this store does is not known")
