@@ -150,7 +150,9 @@ def _dimension_means(rows: list[QueueRow], said: int | None, *, differs: bool) -
     if differs:
         parts.append(f"Clients expect vectors of dimension {said} and refuse those of the index.")
     if rows:
-        parts.append(f"1.x reads past the end of {counted(len(rows), 'queued vectors')} and stores what lies there.")
+        parts.append(
+            f"1.x reads past the end of {counted(len(rows), 'queued vectors')} and stores what lies there."
+        )
     return " ".join(parts)
 
 
