@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("readers",),
     ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
-    ("breakdown", "checks", "classes", "diff", "elsewhere", "explaining", "sources", "strays", "witness"),
+    ("breakdown", "checks", "classes", "compatibility", "diff", "elsewhere", "explaining", "sources", "strays", "witness"),
     ("case", "diagnosis", "history", "summaries"),
     ("repair",),  # planning; what writes has rows of its own below
     (
