@@ -33,7 +33,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("readers",),
     ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
-    ("breakdown", "checks", "classes", "compatibility", "diff", "elsewhere", "explaining", "sources", "strays", "witness"),
+    (
+        "breakdown",
+        "checks",
+        "classes",
+        "compatibility",
+        "diff",
+        "elsewhere",
+        "explaining",
+        "sources",
+        "strays",
+        "witness",
+    ),
     ("case", "diagnosis", "history", "summaries"),
     ("repair",),  # planning; what writes has rows of its own below
     (
