@@ -13,6 +13,8 @@ Json = Any
 SEVERITIES = ("fatal", "error", "warning", "note")
 CLOSED = "Do not open this store with Chroma before it is repaired"
 OF_THE_MOMENT = ("CF005", "CF009")
+PROVING = frozenset({"rebuild-id-map"})
+_BY_PROOF = "nothing is dropped; the plan says which vectors can be proved to be whose"
 """Findings that say nothing of the store itself: it is in use, the disk is full."""
 ANSWERED = ("clean", "found", "masked", "partial")
 _UNSAFE = {
@@ -232,12 +234,12 @@ def last_line(diagnosis: Mapping[str, Json]) -> str:
 
 
 def remedy_sentence(remedy: Mapping[str, Json]) -> str:
-    """`rebuild-id-map — safe: nothing is lost`; `none needed`."""
+    """`clear-deleted-flags — safe: nothing is lost`; `none needed`."""
     action, loses = remedy["action"], remedy["loses"]
     if action == "none":
         return "none needed"
     if remedy["safety"] == "safe":
-        return f"{action} — safe: nothing is lost"
+        return f"{action} — safe: {_BY_PROOF if action in PROVING else 'nothing is lost'}"
     if remedy["safety"] == "manual":
         return f"{action} — manual: explained, never done by the tool"
     if action == "quarantine-ghosts":
