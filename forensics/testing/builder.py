@@ -61,6 +61,7 @@ class Engine:
             text=True,
             env=environment,
             cwd=_ROOT,
+            start_new_session=True,
         )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -102,7 +103,9 @@ class Engine:
         return signal.Signals(number).name if 0 < number < 65 else f"exit {status}"
 
     def kill(self) -> None:
-        """SIGKILL, and waits for the end."""
+        """SIGKILL, also of what `prefix` started, and waits for the end."""
+        if hasattr(os, "killpg") and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forensics.readers.id_map import IdMap, read_id_map
 from forensics.readers.layout import Header
-from forensics.testing.damage import edit_id_map
+from forensics.testing.breaking import edit_id_map
 from forensics.testing.damage_database import change, drop_full_text, one
 from forensics.testing.damage_folder import segment_of
 from forensics.testing.store_damage import damage

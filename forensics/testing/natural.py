@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from forensics.testing.outage import drop_unsynced, inject, recording, unsynced_
 from forensics.testing.texts import Record, fresh, records
 
 PythonOf = Callable[[str], Path]
+Content = dict[str, dict[str, int]]
 COLLECTIONS = ("terms", "notes")
 SYNC = 20
 FAILURES = (EngineDied, EngineHung, EngineRaised)
@@ -29,12 +31,14 @@ class Life:
     """One store and what its user knows of it.
 
     doubtful: per collection the ids of calls that were never acknowledged. story: what happened, a line each.
+    past: what the user could have read after each call, per collection id → CRC-32 of its document.
     """
 
     store: StoreBuilder
     random: random.Random
     doubtful: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     story: list[str] = field(default_factory=list[str])
+    past: list[Content] = field(default_factory=list[Content])
     turn: int = 0
 
     @classmethod
@@ -84,7 +88,12 @@ class Life:
                 f"{kind} of {len(chosen)} in {name!r} failed: {type(error).__name__} {error}"[:160]
             )
             return False
+        self.past.append(content_of({known: self.documents(known) for known in self.doubtful}))
         return True
+
+    def documents(self, name: str) -> dict[str, str]:
+        """What the user believes to be in that collection: id → document."""
+        return {id: record.document for id, record in self.store.model.records[name].items()}
 
     def pause(self) -> None:
         """No engine process has the store open afterwards."""
@@ -105,6 +114,14 @@ class Life:
         segments = [file for folder in self.directories() for file in sorted(folder.iterdir())]
         database = self.store.store / "chroma.sqlite3"
         return [database, database.with_name("chroma.sqlite3-journal"), *segments]
+
+
+def content_of(documents: Mapping[str, Mapping[str, str | None]]) -> Content:
+    """Per collection, id → CRC-32 of the document."""
+    return {
+        name: {id: zlib.crc32((text or "").encode()) for id, text in known.items()}
+        for name, known in documents.items()
+    }
 
 
 Misfortune = Callable[[Life, PythonOf, Sequence[str]], None]

@@ -19,10 +19,9 @@ import numpy as np
 
 from forensics.testing.builder import Engine, EngineDied, EngineHung, EngineRaised, as_json
 from forensics.testing.embedder import embed
-from forensics.testing.natural import Life
 from forensics.testing.texts import Record, fresh
 
-TIMEOUT = 60.0
+TIMEOUTS = (30.0, 90.0)
 TOLERANCE = 1e-4
 BATCH = 50
 LATER = 60
@@ -42,25 +41,29 @@ class Verdict:
     def broken(self) -> bool:
         return any(self.symptoms.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """Only collections with a symptom."""
+        symptoms = {name: dict(count) for name, count in self.symptoms.items() if count}
+        return {"release": self.release, "symptoms": symptoms, "errors": self.errors[:4]}
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the user of one collection was told: the records, and the ids of calls that were never acknowledged."""
+    """What the user of one collection was told: id → document, and the ids of calls that were never acknowledged."""
 
-    records: dict[str, Record]
-    doubtful: set[str]
+    documents: dict[str, str]
+    doubtful: frozenset[str]
 
+    def to_json(self) -> dict[str, Any]:
+        return {"documents": self.documents, "doubtful": sorted(self.doubtful)}
 
-def judge(life: Life, engines: dict[str, Path], scratch: Path) -> list[Verdict]:
-    """One verdict per release, each on a copy of its own below `scratch`."""
-    told = {
-        name: Told(records, life.doubtful.get(name, set()))
-        for name, records in life.store.model.records.items()
-    }
-    return [_verdict(life.store.store, release, python, told, scratch) for release, python in engines.items()]
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> Told:
+        return cls(given["documents"], frozenset(given["doubtful"]))
 
 
-def _verdict(store: Path, release: str, python: Path, told: dict[str, Told], scratch: Path) -> Verdict:
+def judge(store: Path, told: dict[str, Told], release: str, python: Path, scratch: Path) -> Verdict:
+    """The verdict of one release, on a copy below `scratch` that is gone afterwards."""
     copy = scratch / f"judged-by-{release}"
     shutil.copytree(store, copy)
     verdict = Verdict(release, {name: Counter() for name in told})
@@ -78,13 +81,14 @@ class Session:
     def __init__(self, copy: Path, python: Path, verdict: Verdict) -> None:
         self.copy, self.python, self.verdict = copy, python, verdict
         self._engine: Engine | None = None
+        self._hung = set[str]()
 
     def ask(self, name: str, call: str, **arguments: Any) -> Any:
-        """The answer, or None after noting what happened instead."""
-        if self._engine is None:
-            self._engine = Engine(self.copy, self.python)
+        """The answer, or None after noting what happened instead. A collection that hangs is not asked again."""
+        if name in self._hung:
+            return None
         try:
-            return self._engine.call(call, collection=name, timeout=TIMEOUT, **arguments)
+            return self._patiently(call, collection=name, **arguments)
         except EngineRaised as error:
             self._note(name, call, "dies" if error.type == "PanicException" else "raises", error)
         except EngineDied as error:
@@ -92,8 +96,19 @@ class Session:
             self.close()
         except EngineHung as error:
             self._note(name, call, "hangs", error)
-            self.close()
+            self._hung.add(name)
         return None
+
+    def _patiently(self, call: str, **arguments: Any) -> Any:
+        """A second time, in a new process and with more time, where the first gave no answer: machines are busy."""
+        for timeout in TIMEOUTS:
+            if self._engine is None:
+                self._engine = Engine(self.copy, self.python)
+            try:
+                return self._engine.call(call, timeout=timeout, **arguments)
+            except EngineHung as error:
+                self._engine, hung = None, error
+        raise hung
 
     def _note(self, name: str, call: str, kind: str, error: Exception) -> None:
         self.verdict.symptoms[name][kind] += 1
@@ -141,12 +156,10 @@ def _search(session: Session, name: str, texts: dict[str, str | None]) -> None:
 
 
 def _compare_ids(count: Counter[str], texts: dict[str, str | None], told: Told) -> None:
-    sure = told.records.keys() - told.doubtful
+    sure = told.documents.keys() - told.doubtful
     count["lost"] += len(sure - texts.keys())
-    count["risen"] += len(texts.keys() - told.records.keys() - told.doubtful)
-    count["text-stale"] += sum(
-        texts[name] != told.records[name].document for name in sorted(sure & texts.keys())
-    )
+    count["risen"] += len(texts.keys() - told.documents.keys() - told.doubtful)
+    count["text-stale"] += sum(texts[name] != told.documents[name] for name in sure & texts.keys())
 
 
 def _compare_vectors(count: Counter[str], texts: dict[str, str | None], answer: dict[str, Any]) -> None:

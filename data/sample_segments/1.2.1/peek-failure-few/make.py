@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from forensics.testing.damage import edit_id_map
+from forensics.testing.breaking import edit_id_map
 from forensics.testing.sample import Sample
 from forensics.testing.symptom import case, together
 from forensics.testing.texts import records

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from forensics.testing.damage import entry_point, set_neighbour
+from forensics.testing.breaking import entry_point, set_neighbour
 from forensics.testing.sample import Sample
 from forensics.testing.symptom import case
 from forensics.testing.texts import records

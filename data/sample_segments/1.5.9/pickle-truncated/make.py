@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from forensics.testing.damage import cut
+from forensics.testing.breaking import cut
 from forensics.testing.sample import Sample
 from forensics.testing.symptom import case, together
 from forensics.testing.texts import records

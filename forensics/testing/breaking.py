@@ -1,4 +1,4 @@
-"""The damage menu of the sample stores: each function does what its name says, and nothing else."""
+"""What breaks the sample stores: each function does what its name says, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,0 +1,171 @@
+"""Naturally broken stores by the dozen: built, judged, and only then shown to the checks.
+
+    python -m forensics.testing.natural_corpus --seeds 0-14 [--kinds killed,hopped] [--part 1/2] [--table FILE]
+
+Each store is a folder of `.cache/natural/` (`store`, and `told.json` with what its user knows) and a line of
+`stores.jsonl` there; one that has its line is not built again. `--table` diagnoses all that have one and writes the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import Any
+
+from forensics.compatibility import openings
+from forensics.engine.releases import release_python
+from forensics.store import open_store
+from forensics.testing.natural import FAILURES, MISFORTUNES, Life, break_store
+from forensics.testing.oracle import Told, judge
+
+RELEASES = ("0.5.23", "0.6.3", "1.0.20", "1.2.1", "1.5.9")
+NEWEST = RELEASES[-1]
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".cache" / "natural"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One store of the corpus, before and after it is there."""
+
+    kind: str
+    seed: int
+    folder: Path = FOLDER
+
+    @property
+    def release(self) -> str:
+        return RELEASES[self.seed % len(RELEASES)]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.seed}-{self.release}"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / self.name / "store"
+
+    def told(self) -> Json:
+        """What `keep` wrote."""
+        return json.loads(self.store.with_name("told.json").read_text(encoding="utf-8"))
+
+
+def interpreter(release: str) -> Path:
+    """Raises LookupError where the release is not installed."""
+    python = release_python(release)
+    if python is None:
+        raise LookupError(f"chromadb {release} is not installed")
+    return python
+
+
+def make(case: Case) -> Json:
+    """The store and its line: the story, and the verdicts of the release that wrote last and of the newest."""
+    shutil.rmtree(case.store.parent, ignore_errors=True)
+    case.store.parent.mkdir(parents=True)
+    line: Json = {"name": case.name, "kind": case.kind, "seed": case.seed, "release": case.release}
+    try:
+        life = break_store(case.kind, case.seed, case.release, case.store, interpreter, RELEASES)
+    except (*FAILURES, TimeoutExpired) as error:
+        return line | {"date": today(), "not_built": f"{type(error).__name__}: {error}"[:200]}
+    keep(case, life)
+    return line | rejudge(case)
+
+
+def keep(case: Case, life: Life) -> None:
+    """Writes down what the user knows, and which interpreter wrote last."""
+    told = {name: Told(life.documents(name), frozenset(ids)) for name, ids in life.doubtful.items()}
+    last = next(release for release in RELEASES if str(interpreter(release)) == str(life.store.python))
+    kept = {
+        "last": last,
+        "story": life.story,
+        "told": {name: each.to_json() for name, each in told.items()},
+        "past": life.past,
+    }
+    case.store.with_name("told.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+def rejudge(case: Case) -> Json:
+    """The judgement of the store as it lies there: by its last writer; where that finds nothing, by the newest release."""
+    kept = case.told()
+    told = {name: Told.from_json(each) for name, each in kept["told"].items()}
+    verdicts: list[Json] = []
+    refused: list[str] = []
+    for release in dict.fromkeys((kept["last"], NEWEST)):
+        if not usable(case.store, release):
+            refused.append(release)
+            continue
+        verdict = judge(case.store, told, release, interpreter(release), case.store.parent)
+        verdicts.append(verdict.to_json())
+        if verdict.broken:
+            break
+    return {"date": today(), "story": kept["story"], "last": kept["last"], "refused": refused, "verdicts": verdicts}
+
+
+def usable(store: Path, release: str) -> bool:
+    """False where the store, whole or not, is too new for the release: that it fails there is no damage."""
+    with open_store(store) as opened:
+        (opening,) = openings(opened, (release,))
+    return opening.outcome not in ("fails", "panics")
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def cases(kinds: Iterable[str], seeds: Sequence[int], folder: Path = FOLDER) -> list[Case]:
+    """Seed by seed, so that whoever stops early has some of each kind."""
+    chosen = tuple(kinds)
+    return [Case(kind, seed, folder) for seed in seeds for kind in chosen]
+
+
+def lines(folder: Path = FOLDER) -> list[Json]:
+    """What is there, the newest line of each store, sorted by kind and seed."""
+    file = folder / "stores.jsonl"
+    text = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    newest = {line["name"]: line for line in map(json.loads, text)}
+    return sorted(newest.values(), key=lambda line: (line["kind"], line["seed"]))
+
+
+def run(wanted: Iterable[Case], *, again: bool = False) -> Iterator[Json]:
+    """Each that has no line yet, with its line appended; `again`: those that are there are judged anew."""
+    for case in wanted:
+        there = case.name in {line["name"] for line in lines(case.folder)}
+        if there and not again:
+            continue
+        built = case.store.with_name("told.json").exists()
+        old = {"name": case.name, "kind": case.kind, "seed": case.seed, "release": case.release}
+        line = old | rejudge(case) if there and built else make(case)
+        with (case.folder / "stores.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        yield line
+
+
+def _seeds(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Build and judge naturally broken stores.")
+    parser.add_argument("--kinds", default=",".join(MISFORTUNES))
+    parser.add_argument("--seeds", type=_seeds, default=_seeds("0-14"))
+    parser.add_argument("--part", default="1/1", help="which part of how many, to run several at once")
+    parser.add_argument("--again", action="store_true", help="judge those anew that are there")
+    parser.add_argument("--table", type=Path, help="diagnose all that are there and write this page")
+    asked = parser.parse_args(words)
+    part, parts = map(int, asked.part.split("/"))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for line in run(cases(asked.kinds.split(","), asked.seeds)[part - 1 :: parts], again=asked.again):
+        print(json.dumps(line), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
