@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from forensics.report.data import show
@@ -85,8 +86,18 @@ def embedder_sentence(options: Mapping[str, Json]) -> str:
     if not name:
         return ""
     digest = str(options.get("embedder_sha256") or "")[:12]
-    place = f", from {visible(str(file))} (SHA-256 {digest}…) and from nowhere else" if file else ""
+    place = f", from {visible(_home_of(str(file)))} (SHA-256 {digest}…) and from nowhere else" if file else ""
     return f"Documents are embedded by {visible(str(name))}{place}."
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _home_of(file: str) -> str:
+    """The path; of a file that comes with this tool the part that is the same on every machine."""
+    if Path(file).is_relative_to(_PACKAGE):
+        return f"this tool's own {Path(file).relative_to(_PACKAGE.parent).as_posix()}"
+    return file
 
 
 _SHARES = {

@@ -17,6 +17,7 @@ from forensics.errors import UsageError
 from forensics.repair.embedder_file import EmbedderFile, load
 from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
+from forensics.report.repair_summary import embedder_sentence
 
 Sample = Callable[[str], Path]
 Say = Callable[..., Any]
@@ -165,3 +166,20 @@ def test_what_is_no_embedder_is_one_sentence(name: str, why: str, sample: Sample
 def test_a_name_that_is_none_is_refused_by_the_options_already() -> None:
     with pytest.raises(UsageError, match="path/to/file"):
         RepairOptions(embedder="nocolon")
+
+
+def test_the_embedder_that_comes_with_the_tool_is_named_alike_on_every_machine(tmp_path: Path) -> None:
+    """Notebook 05 shows the sentence, and its outputs are compared in other clones."""
+    _, ours = load("forensics.testing.embedder:embed")
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE)
+    _, other = load(f"{mine}:embed")
+    assert ours is not None
+    assert other is not None
+    said = [
+        embedder_sentence({"embedder": "m:f", "embedder_file": one.path, "embedder_sha256": one.sha256})
+        for one in (ours, other)
+    ]
+    assert "from this tool's own forensics/testing/embedder.py (SHA-256 " in said[0]
+    assert str(Path(__file__).resolve().parents[2]) not in said[0]
+    assert f"from {mine.resolve()} (SHA-256 " in said[1]
