@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from forensics.readers.database import DATABASE, Database
 from forensics.readers.hnsw import FileFacts
 from forensics.readers.layout import ID_MAP_FILE, LEVEL0_FILE
 from forensics.readers.migrations import BY_KEY, keys_of, order
+from forensics.readers.stamps import hour_of, in_words, read_stamps
 from forensics.store import Collection, Store, VectorSegment
 from forensics.words import counted
 
@@ -52,8 +54,9 @@ def history(store: Store) -> tuple[Event, ...]:
     """Every event that the files tell of, the dated ones first and in order. Reads; never starts an engine."""
     found = [*_of_files(store), *_of_set_aside(store), *_of_database(store)]
     for collection in store.collections:
-        found += [*_of_records(collection), *_of_queue(collection), *_of_sequence(collection)]
-        found += _of_standstill(collection)
+        stamps = read_stamps(collection.database, collection.metadata_segment_id)
+        found += [*_of_records(collection, stamps), *_of_queue(collection), *_of_sequence(collection)]
+        found += _of_standstill(collection, stamps)
     return tuple(
         sorted(found, key=lambda event: (not event.when, event.when, event.sequence or (0, 0), event.what))
     )
@@ -127,39 +130,31 @@ def _of_migrations(database: Database) -> Iterator[Event]:
         )
 
 
-def _of_records(collection: Collection) -> Iterator[Event]:
+def _of_records(collection: Collection, stamps: np.ndarray) -> Iterator[Event]:
     """Bursts in which rows were first made, parted by pauses of an hour and more."""
-    segment = collection.metadata_segment_id
-    rows = collection.database.rows(
-        "SELECT strftime('%s', created_at) / 3600 AS hour, min(created_at), max(created_at), count(*)"
-        " FROM embeddings WHERE segment_id = ? GROUP BY hour ORDER BY hour",
-        (segment,),
-    )
-    usable = [] if isinstance(rows, Absent) else [row for row in rows if isinstance(row[0], int)]
-    for first, last, count in _bursts(usable):
-        span = "" if first == last else f" until {last}"
+    for first, last, count in _bursts(stamps):
         yield _observed(
-            str(first),
-            f"{counted(count, 'records')} of {collection.name!r} were first written{span}.",
+            in_words(first),
+            f"{counted(count, 'records')} of {collection.name!r} were first written"
+            f"{'' if first == last else f' until {in_words(last)}'}.",
             "embeddings.created_at",
             collection=collection.name,
         )
 
 
-def _bursts(hours: list[tuple[Any, ...]]) -> list[tuple[str, str, int]]:
+def _bursts(stamps: np.ndarray) -> list[tuple[int, int, int]]:
     """(first stamp, last stamp, rows) of runs of hours; the shortest pauses go first where there are too many."""
-    if not hours:
+    starts = np.flatnonzero(np.diff(stamps // 10_000, prepend=-1))
+    hours = [hour_of(stamp) for stamp in stamps[starts].tolist()]
+    starts = starts[[hour is not None for hour in hours]]
+    if not len(starts):
         return []
-    numbers = np.array([row[0] for row in hours], dtype=np.int64)
-    pauses = np.diff(numbers)
+    pauses = np.diff(np.array([hour for hour in hours if hour is not None], dtype=np.int64))
     breaks = np.flatnonzero(pauses > PAUSE_HOURS)
     if len(breaks) >= MOST_BURSTS:
         breaks = np.sort(breaks[np.argsort(pauses[breaks], kind="stable")[-(MOST_BURSTS - 1) :]])
-    starts, ends = [0, *(breaks + 1).tolist()], [*breaks.tolist(), len(hours) - 1]
-    return [
-        (hours[a][1], hours[b][2], sum(row[3] for row in hours[a : b + 1]))
-        for a, b in zip(starts, ends, strict=True)
-    ]
+    edges = [int(starts[0]), *starts[breaks + 1].tolist(), len(stamps)]
+    return [(int(stamps[a]), int(stamps[b - 1]), b - a) for a, b in pairwise(edges)]
 
 
 def _of_queue(collection: Collection) -> Iterator[Event]:
@@ -183,7 +178,7 @@ def _of_sequence(collection: Collection) -> Iterator[Event]:
     """The longest runs of sequence ids that no record of any collection of this store holds any more."""
     if isinstance(collection.seq_ids, Absent) or len(collection.store.collections) != 1:
         return
-    known = np.unique(collection.seq_ids[collection.seq_ids > 0])
+    known = np.sort(collection.seq_ids[collection.seq_ids > 0])
     holes = np.diff(known, prepend=0) - 1
     for at in np.argsort(-holes, kind="stable")[:MOST_GAPS].tolist():
         if holes[at] > 0:
@@ -198,7 +193,7 @@ def _of_sequence(collection: Collection) -> Iterator[Event]:
             )
 
 
-def _of_standstill(collection: Collection) -> Iterable[Event]:
+def _of_standstill(collection: Collection, stamps: np.ndarray) -> Iterable[Event]:
     """Records first made after the index was last written, beyond those that wait in the queue."""
     segment, records = collection.vector, collection.records
     if isinstance(segment, Absent) or isinstance(records, Absent):
@@ -206,12 +201,9 @@ def _of_standstill(collection: Collection) -> Iterable[Event]:
     written = _last_written(segment)
     if written is None:
         return
-    found = collection.database.rows(
-        "SELECT count(*), min(seq_id), max(seq_id) FROM embeddings WHERE segment_id = ? AND created_at > ?",
-        (collection.metadata_segment_id, utc(written)),
-    )
+    mark = int(re.sub(r"\D", "", utc(written)) or 0)
     waiting = int(np.count_nonzero(records.pending))
-    count = 0 if isinstance(found, Absent) else int(found[0][0])
+    count = len(stamps) - int(np.searchsorted(stamps, mark, side="right")) if mark else 0
     if count > waiting:
         yield _inferred(
             utc(written),
