@@ -1,17 +1,13 @@
 """Naturally broken stores by the dozen: built, judged, and only then shown to the checks.
 
-    python -m forensics.testing.natural_corpus --seeds 0-14 [--kinds killed,hopped] [--part 1/2] [--table FILE]
-
 Each store is a folder of `.cache/natural/` (`store`, and `told.json` with what its user knows) and a line of
-`stores.jsonl` there; one that has its line is not built again. `--table` diagnoses all that have one and writes the page.
+`stores.jsonl` there; one that has its line is not built again. `scripts/natural_corpus.py` runs it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +18,7 @@ from typing import Any
 from forensics.compatibility import openings
 from forensics.engine.releases import release_python
 from forensics.store import open_store
-from forensics.testing.natural import FAILURES, MISFORTUNES, Life, break_store
+from forensics.testing.natural import FAILURES, Life, break_store
 from forensics.testing.oracle import Told, judge
 
 RELEASES = ("0.5.23", "0.6.3", "1.0.20", "1.2.1", "1.5.9")
@@ -105,7 +101,13 @@ def rejudge(case: Case) -> Json:
         verdicts.append(verdict.to_json())
         if verdict.broken:
             break
-    return {"date": today(), "story": kept["story"], "last": kept["last"], "refused": refused, "verdicts": verdicts}
+    return {
+        "date": today(),
+        "story": kept["story"],
+        "last": kept["last"],
+        "refused": refused,
+        "verdicts": verdicts,
+    }
 
 
 def usable(store: Path, release: str) -> bool:
@@ -145,27 +147,3 @@ def run(wanted: Iterable[Case], *, again: bool = False) -> Iterator[Json]:
         with (case.folder / "stores.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         yield line
-
-
-def _seeds(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    return list(range(int(first), int(last or first) + 1))
-
-
-def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description="Build and judge naturally broken stores.")
-    parser.add_argument("--kinds", default=",".join(MISFORTUNES))
-    parser.add_argument("--seeds", type=_seeds, default=_seeds("0-14"))
-    parser.add_argument("--part", default="1/1", help="which part of how many, to run several at once")
-    parser.add_argument("--again", action="store_true", help="judge those anew that are there")
-    parser.add_argument("--table", type=Path, help="diagnose all that are there and write this page")
-    asked = parser.parse_args(words)
-    part, parts = map(int, asked.part.split("/"))
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for line in run(cases(asked.kinds.split(","), asked.seeds)[part - 1 :: parts], again=asked.again):
-        print(json.dumps(line), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -101,14 +101,20 @@ class Session:
 
     def _patiently(self, call: str, **arguments: Any) -> Any:
         """A second time, in a new process and with more time, where the first gave no answer: machines are busy."""
-        for timeout in TIMEOUTS:
-            if self._engine is None:
-                self._engine = Engine(self.copy, self.python)
-            try:
-                return self._engine.call(call, timeout=timeout, **arguments)
-            except EngineHung as error:
-                self._engine, hung = None, error
-        raise hung
+        try:
+            return self._engine_now().call(call, timeout=TIMEOUTS[0], **arguments)
+        except EngineHung:
+            self._engine = None
+        try:
+            return self._engine_now().call(call, timeout=TIMEOUTS[1], **arguments)
+        except EngineHung:
+            self._engine = None
+            raise
+
+    def _engine_now(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self.copy, self.python)
+        return self._engine
 
     def _note(self, name: str, call: str, kind: str, error: Exception) -> None:
         self.verdict.symptoms[name][kind] += 1
