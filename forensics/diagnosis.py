@@ -57,7 +57,6 @@ class _Run:
 
     findings: list[Finding] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
     lacking: list[tuple[Check, View, Absent]] = field(default_factory=list)
 
     def note(self, code: str, outcome: str, reason: str = "") -> None:
@@ -162,7 +161,6 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
         found = list(check.function(view))
     except Exception as error:  # noqa: BLE001 - a check that raises is a result (CF901); the run goes on
         run.note(check.code, "crashed", f"{type(error).__name__}: {error}")
-        run.errors[check.code] = traceback.format_exc()
         run.findings.append(_crashed(check.code, view, error))
         return
     run.findings.extend(found)
@@ -219,6 +217,7 @@ def _crashed(code: str, view: View, error: Exception) -> Finding:
         where=(Place(file="forensics", rows=f"check of {code}"),),
         means=f"What {code} looks for was not examined.",
         remedy=Remedy(action="report-the-traceback", safety="manual"),
+        lists={"traceback": "".join(traceback.format_exception(error)).splitlines()},
     )
 
 
@@ -238,7 +237,10 @@ def _joined_crashes(findings: list[Finding]) -> Iterator[Finding]:
         elif item.collection in seen:
             first = seen[item.collection]
             seen[item.collection] = dataclasses.replace(
-                first, count=first.count + 1, found=f"{first.found}; {item.found}"
+                first,
+                count=first.count + 1,
+                found=f"{first.found}; {item.found}",
+                lists={"traceback": [*first.lists["traceback"], *item.lists["traceback"]]},
             )
         else:
             seen[item.collection] = item
