@@ -4,14 +4,13 @@ queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from forensics.absent import Absent, present
-from forensics.readers.database import Database
+from forensics.foretell.filters import Filter, a_filter
 from forensics.readers.embeddings_queue import effects
 from forensics.records import Records
 from forensics.store import Collection, Store
@@ -23,14 +22,6 @@ LARGE = 50_000
 SAMPLE = 2000
 FIRST = 10
 """What `peek` returns; always compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A `where` that this collection can be asked, and the ids that it lets through."""
-
-    where: Mapping[str, Any]
-    ids: frozenset[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +104,7 @@ def expected_collection(
         batch_size=settings.batch_size,
         tenant=tenant,
         database=database,
-        filter=None if added or removed else a_filter(collection, records),
+        filter=None if added or removed else a_filter(collection, records.rows),
         chosen=chosen,
     )
     return _once_applied(shown, added, removed) if added or removed else shown
@@ -227,42 +218,3 @@ def home_of(collection: Collection) -> tuple[str, str]:
     sql = "SELECT tenant_id, name FROM databases WHERE id = ?"
     found = collection.database.rows(sql, (collection.row.database_id,))
     return ("default_tenant", "default_database") if isinstance(found, Absent) or not found else found[0]
-
-
-def a_filter(collection: Collection, records: Records) -> Filter | None:
-    """A key and value of a record's metadata, of those tried the one that most records share; None without
-    metadata.
-    """
-    database, segment = collection.database, collection.metadata_segment_id
-    if not len(records) or segment is None or "embedding_metadata" not in database.tables:
-        return None
-    tried = records.rows.rowids[np.unique(np.linspace(0, len(records) - 1, 3).astype(int))].tolist()
-    pairs = {pair for rowid in tried for pair in _pairs(database, rowid)}
-    found = (
-        Filter({key: value}, _matching(database, segment, key, value))
-        for key, value in sorted(pairs, key=repr)
-    )
-    return max(found, key=lambda one: len(one.ids), default=None)
-
-
-def _pairs(database: Database, rowid: int) -> Iterable[tuple[str, str | int]]:
-    sql = (
-        "SELECT key, string_value, int_value FROM embedding_metadata WHERE id = ? AND key NOT LIKE 'chroma:%'"
-        " AND (string_value IS NOT NULL OR int_value IS NOT NULL) ORDER BY key LIMIT 8"
-    )
-    found = database.rows(sql, (rowid,))
-    return (
-        []
-        if isinstance(found, Absent)
-        else [(key, text if text is not None else number) for key, text, number in found]
-    )
-
-
-def _matching(database: Database, segment: str, key: str, value: str | int) -> frozenset[str]:
-    column = "string_value" if isinstance(value, str) else "int_value"
-    sql = (
-        "SELECT e.embedding_id FROM embedding_metadata m JOIN embeddings e ON e.id = m.id"
-        f" WHERE m.key = ? AND m.{column} = ? AND e.segment_id = ?"
-    )
-    found = database.rows(sql, (key, value, segment))
-    return frozenset() if isinstance(found, Absent) else frozenset(row[0] for row in found)

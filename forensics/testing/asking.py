@@ -52,7 +52,7 @@ def engine_answers(store: Path, release: str, calls: Sequence[str] = CALLS) -> l
     with tempfile.TemporaryDirectory(prefix="forensics-asking-") as scratch:
         asks = list(_asks(store, Path(scratch), calls))
         for number in (0, 1):
-            _do([ask for ask in asks if len(ask.processes) > number], number, release, store, Path(scratch))
+            _do([ask for ask in asks if len(ask.processes) > number], number, release, store)
         before = held_vectors(store)
         return [_answer(ask, before) for ask in asks]
 
@@ -67,7 +67,7 @@ def _asks(store: Path, scratch: Path, calls: Sequence[str]) -> Iterator[Ask]:
                 folder = scratch / f"{len(list(scratch.iterdir()))}"
                 folder.mkdir()
                 copy_store(store, folder / "copy")
-                ids, vectors = fresh_records(one, 0)
+                vectors = fresh_records(one, 0)[1]
                 arrays = {**arrays_of(one), "fresh.npy": vectors, "first.npy": vectors[:1]}
                 yield Ask(one.name, call, folder / "copy", processes, folder, arrays)
 
@@ -95,7 +95,7 @@ def _operations(one: Expected, call: str) -> list[Operations]:
     return [[add], look]
 
 
-def _do(asks: Sequence[Ask], number: int, release: str, store: Path, scratch: Path) -> None:
+def _do(asks: Sequence[Ask], number: int, release: str, store: Path) -> None:
     """The process of that number of every ask, all forked from one interpreter of that release."""
     told: list[dict[str, Any]] = []
     for ask in asks:
@@ -106,9 +106,15 @@ def _do(asks: Sequence[Ask], number: int, release: str, store: Path, scratch: Pa
         operations = ask.processes[number]
         told.append({"store": str(ask.store), "operations": operations, "first": 0, "folder": str(folder)})
     request = {"session": str(HERE / "session.py"), "asks": told, "timeout": TIMEOUT}
-    limits = {"memory": MEMORY, "file_size": default_file_size(store)}
     whole = 60 + TIMEOUT * len(told)
-    found = run_child("forensics.engine.forked", request, timeout=whole, python=engine_python(release), **limits)
+    found = run_child(
+        "forensics.engine.forked",
+        request,
+        timeout=whole,
+        memory=MEMORY,
+        file_size=default_file_size(store),
+        python=engine_python(release),
+    )
     for ask, end in zip(asks, found["ends"], strict=True):
         (ask.folder / str(number) / "end.json").write_text(json.dumps(end), encoding="utf-8")
 

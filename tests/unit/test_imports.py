@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "witness",
     ),
     ("case", "diagnosis", "history", "summaries"),
+    ("foretell",),
     ("repair",),  # planning; what writes has rows of its own below
     (
         "copying",

@@ -1,0 +1,181 @@
+"""Release 0.6.3, in Python: SQLite by itself, and the index with a buffer before it, when a call first needs vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from forensics.foretell.disk import Disk
+from forensics.foretell.foretold import Foretold
+from forensics.foretell.loading import Loading
+from forensics.foretell.replay import Index, records_after
+from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, UPSERT, QueueRow
+
+CONTIGUOUS = "Cannot return the results in a contigious 2D array"
+START = -1
+"""Where a segment begins that has neither a row in max_seq_id nor an id map."""
+
+
+class Buffered:
+    """The vector segment in memory: the index as last written to, and the batch of rows that it does not have yet."""
+
+    def __init__(self, disk: Disk, load: Loading, sync_threshold: int, batch_size: int) -> None:
+        self.disk, self.load = disk, load
+        self.sync, self.batch = sync_threshold, batch_size
+        self.index = Index(disk, loaded=load.state != "none")
+        self.started = load.state != "none"
+        self.written: dict[str, QueueRow] = {}
+        self.deleted: set[str] = set()
+        self.since_batch = self.since_flush = 0
+        self.mark, self.notes = _start(disk, load), ()
+        self.queue_start = self.mark or disk.next_seq  # 0 is taken for "not given"
+
+    def replay(self) -> None:
+        """What the queue holds above the watermark. Raises Stuck."""
+        self.take(row for row in self.disk.rows if row.seq_id > self.queue_start)
+
+    def take(self, rows: Iterable[QueueRow]) -> None:
+        for row in rows:
+            self._one(row)
+
+    def _one(self, row: QueueRow) -> None:
+        self.since_batch += 1
+        self.since_flush += 1
+        if row.vector_bytes and not self.started:
+            self._begin()
+        if not self.started:
+            return
+        self.mark = max(self.mark, row.seq_id)
+        self._buffer(row)
+        if self.since_batch >= self.batch:
+            self._apply()
+
+    def _begin(self) -> None:
+        """hnswlib makes a new index in the directory, over whatever is there."""
+        self.started = True
+        if len(self.disk.held):
+            self.notes = (
+                f"a new, empty index is begun over the {len(self.disk.held)} elements of data_level0.bin",
+            )
+        self.disk = Index(self.disk, loaded=False).onto(self.disk)
+
+    def _buffer(self, row: QueueRow) -> None:
+        there = row.id in self.written or row.id in self.index.labels
+        if row.operation == DELETE and there:
+            known = row.id in self.index.labels
+            self.written.pop(row.id, None)
+            if known:
+                self.deleted.add(row.id)
+        elif row.vector_bytes and self._changes(row, there):
+            self.written[row.id] = row
+            self.deleted.discard(row.id)
+
+    def _changes(self, row: QueueRow, there: bool) -> bool:
+        if row.operation == ADD:
+            return not there or row.id in self.deleted
+        return row.operation == UPSERT or (row.operation == UPDATE and there)
+
+    def _apply(self) -> None:
+        for name in self.deleted & self.index.labels.keys():
+            self.index.remove(name)
+        self.index.apply(replace(row, operation=UPSERT) for row in self.written.values())
+        self.written, self.deleted = {}, set()
+        self.since_batch = 0
+        if self.since_flush >= self.sync:
+            self.disk = replace(self.index.onto(self.disk), vector_mark=self.mark)
+            self.index = Index(self.disk, loaded=True)
+            self.since_flush = 0
+            self.notes = (*self.notes, f"the index is flushed, its watermark becomes {self.mark}")
+
+    # --- answers ---
+
+    def vectors(self, call: str, ids: Sequence[str]) -> Foretold:
+        """`get_vectors`: what has no vector is left out, and those behind it move up, or overflow."""
+        results: list[bool] = []
+        wanted: list[tuple[int, str]] = []
+        for position, name in enumerate(ids):
+            if name in self.written:
+                results.append(True)
+            elif name in self.index.labels and name not in self.deleted:
+                wanted.append((position, name))
+                results.append(False)
+        for _, name in wanted:
+            label = self.index.labels[name]
+            at = self.index.place.get(label)
+            if at is None or not self.index.live[at]:
+                return Foretold(
+                    call=call, outcome="raises", error="Label not found", why=f"label {label} of {name!r}"
+                )
+            if label not in self.index.names:
+                return Foretold(call=call, outcome="raises", error="KeyError", why=f"label {label} has no id")
+        for position, name in wanted:
+            if position >= len(results):
+                why = f"{len(ids) - len(results)} ids without a vector come before {name!r}"
+                return Foretold(
+                    call=call, outcome="raises", error="list assignment index out of range", why=why
+                )
+            results[position] = True
+        if not all(results):
+            return Foretold(call=call, outcome="raises", error="NoneType", why="ids and vectors do not pair")
+        why = "" if len(results) == len(ids) else f"{len(ids)} ids and {len(results)} vectors, not paired"
+        return Foretold(call=call, outcome="returns", reaches=len(results), why=why)
+
+    def search(self, call: str, k: int, allowed: Sequence[str] | None = None) -> Foretold:
+        """`query_vectors`: the buffer by comparing, the index by its graph, merged."""
+        if not self.started:
+            return Foretold(call=call, outcome="returns", reaches=0, ids=frozenset(), why="there is no index")
+        index = self.index
+        k = min(
+            k, len(index.labels) + sum(name not in index.labels for name in self.written) - len(self.deleted)
+        )
+        updates = sum(name in index.labels for name in self.written)
+        wide = min(k + updates + len(self.deleted), len(index.labels))
+        among = None if allowed is None else {index.labels[name] for name in allowed if name in index.labels}
+        wide = wide if among is None else min(wide, len(among))
+        found = [
+            label
+            for label, live, seen in zip(index.held, index.live, index.reached, strict=True)
+            if live and seen and (among is None or label in among)
+        ]
+        if len(found) < wide:
+            why = f"{len(found)} elements are reached, {wide} are asked for"
+            return Foretold(call=call, outcome="raises", error=CONTIGUOUS, why=why)
+        nameless = [label for label in found if label not in index.names]
+        if nameless:
+            why = f"the search finds label {nameless[0]}, which no id has"
+            return Foretold(call=call, outcome="raises", error="KeyError", why=why, confidence="likely")
+        buffered = {name for name in self.written if allowed is None or name in set(allowed)}
+        ids = buffered | ({index.names[label] for label in found} - self.deleted)
+        return Foretold(
+            call=call,
+            outcome="returns",
+            reaches=min(max(k, 0), len(ids)),
+            ids=frozenset(ids) if len(ids) <= k else None,
+            confidence="likely" if updates else "certain",
+        )
+
+
+def _start(disk: Disk, load: Loading) -> int:
+    if disk.vector_mark is not None:
+        return disk.vector_mark
+    if load.state != "none":
+        return disk.map_mark if disk.map_mark is not None else START
+    return START
+
+
+def purged_by_python(disk: Disk) -> Disk:
+    """After a write: rows below the lower of both watermarks go; a missing one counts -1."""
+    if not disk.purges:
+        return disk
+    marks = [-1 if mark is None else mark for mark in (disk.metadata_mark, disk.vector_mark)]
+    return replace(disk, rows=tuple(row for row in disk.rows if row.seq_id >= min(marks)))
+
+
+def metadata_applied(disk: Disk) -> Disk:
+    """The METADATA segment after what the queue holds for it."""
+    mark = START if disk.metadata_mark is None else disk.metadata_mark
+    above = [row for row in disk.rows if row.seq_id > (mark or disk.next_seq)]
+    if not above:
+        return disk
+    top = max(row.seq_id for row in above)
+    return replace(disk, records=records_after(disk, above), metadata_mark=top)

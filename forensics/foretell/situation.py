@@ -1,0 +1,55 @@
+"""What is asked about: a collection as it lies on the disk, what loading it does, and its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from forensics.foretell.destroying import destroyed
+from forensics.foretell.disk import Disk
+from forensics.foretell.filters import Filter
+from forensics.foretell.foretold import Foretold
+from forensics.foretell.holding import held
+from forensics.foretell.loading import Loading
+from forensics.readers.embeddings_queue import ADD, QueueRow
+from forensics.store import Collection
+
+MOST_WRITES = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One collection before one release."""
+
+    collection: Collection = field(repr=False)
+    disk: Disk = field(repr=False)
+    load: Loading
+    release: str
+    sync_threshold: int
+    batch_size: int
+    dimension: int | None
+    filter: Filter | None
+
+    @property
+    def writes(self) -> int:
+        """How many records `add and reopen` adds: past a flush."""
+        return min(self.sync_threshold + 2 * self.batch_size, MOST_WRITES)
+
+    def costs(self, after: Disk) -> int:
+        """How many vectors are lost where this disk becomes that one."""
+        return destroyed(self.collection, self.disk, after)
+
+    def undefined(self, call: str) -> Foretold:
+        """Anything may follow, and what may be written over is what level 0 and the queue hold."""
+        return Foretold(
+            call=call,
+            outcome="undefined",
+            why=self.load.why,
+            may_destroy=len(held(self.collection)),
+            confidence="undefined behaviour",
+        )
+
+    def fresh_rows(self) -> tuple[QueueRow, ...]:
+        """The rows that the added records make."""
+        first, width = self.disk.next_seq, 4 * (self.dimension or 8)
+        names = (f"\0added-{number}" for number in range(self.writes))
+        return tuple(QueueRow(first + n, ADD, name, width, "FLOAT32") for n, name in enumerate(names))

@@ -1,0 +1,102 @@
+"""Each call of each collection, in a process of its own on the store as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from forensics.absent import Absent
+from forensics.compatibility import Opening, openings
+from forensics.foretell import modern, vintage
+from forensics.foretell.calls import CALLS
+from forensics.foretell.disk import Disk, read_disk
+from forensics.foretell.filters import Filter, a_filter
+from forensics.foretell.foretold import Foretold
+from forensics.foretell.loading import loading
+from forensics.foretell.situation import Situation
+from forensics.readers.migrations import order
+from forensics.store import Collection, Store
+
+FIRST_MODERN = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What one release will do on one collection, call by call."""
+
+    collection: str
+    release: str
+    calls: tuple[Foretold, ...] = field(repr=False)
+
+    @property
+    def destroys(self) -> int:
+        """The most vectors that any call costs."""
+        return max((call.destroys + call.may_destroy for call in self.calls), default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.collection,
+            "chromadb": self.release,
+            "destroys": self.destroys,
+            "calls": [call.to_json() for call in self.calls],
+        }
+
+
+def tell(store: Store, release: str, collections: Sequence[Collection] | None = None) -> tuple[Telling, ...]:
+    """One for each collection. Nothing is opened for writing and no engine is started."""
+    opening = openings(store, [release])[0]
+    chosen = store.collections if collections is None else collections
+    return tuple(Telling(one.name, release, _told(one, release, opening)) for one in chosen)
+
+
+def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foretold, ...]:
+    situation = _situation(collection, release)
+    names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
+    if not opening.usable:
+        return tuple(_refused(name, opening) for name in names)
+    era = modern if order(release) >= order(FIRST_MODERN) else vintage
+    return tuple(
+        Foretold(call=name, outcome="returns") if name == "open" else era.told(situation, name)
+        for name in names
+    )
+
+
+def _situation(collection: Collection, release: str) -> Situation:
+    disk = read_disk(collection)
+    settings = collection.settings
+    return Situation(
+        collection=collection,
+        disk=disk,
+        load=loading(collection),
+        release=release,
+        sync_threshold=settings.sync_threshold,
+        batch_size=settings.batch_size,
+        dimension=collection.dimension,
+        filter=_filter(collection, disk),
+    )
+
+
+def _filter(collection: Collection, disk: Disk) -> Filter | None:
+    """None where the METADATA segment will change before it is asked."""
+    rows = collection.rows
+    waiting = any(row.seq_id > (disk.metadata_mark or 0) for row in disk.rows)
+    if isinstance(rows, Absent) or (waiting and set(modern.records_now(disk)) != set(disk.records)):
+        return None
+    return a_filter(collection, rows)
+
+
+def _refused(name: str, opening: Opening) -> Foretold:
+    if opening.outcome == "panics":
+        return Foretold(call=name, outcome="raises", error="PanicException", why=opening.why)
+    if opening.outcome == "unknown":
+        return Foretold(call=name, outcome="undefined", why=opening.why, confidence="undefined behaviour")
+    if name == "open":
+        return Foretold(call=name, outcome="returns")
+    text = opening.why.split(":", 1)[0]
+    return replace(Foretold(call=name, outcome="raises", why=opening.why), error=_pattern(text, opening.why))
+
+
+def _pattern(text: str, why: str) -> str:
+    words = ("_type", "max_seq_id", "collections.topic", "TypeError")
+    return next((word for word in words if word in why), text)

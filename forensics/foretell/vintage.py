@@ -1,0 +1,92 @@
+"""The calls of 0.6.3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from forensics.foretell.disk import Disk
+from forensics.foretell.foretold import Foretold
+from forensics.foretell.loading import Loading
+from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
+from forensics.foretell.replay import APPLY, Stuck
+from forensics.foretell.situation import Situation
+
+PEEKED = 10
+Ask = Callable[[Buffered], Foretold]
+
+
+def told(situation: Situation, call: str) -> Foretold:
+    """One call in a process of its own."""
+    disk = metadata_applied(situation.disk)
+    if call in ("count", "get"):
+        return _of_records(call, disk)
+    if situation.load.state == "undefined":
+        return situation.undefined(call)
+    if call == "add and reopen":
+        return _added(situation, disk)
+    return _asked(situation, disk, call, situation.load)
+
+
+def _of_records(call: str, disk: Disk) -> Foretold:
+    return Foretold(call=call, outcome="returns", reaches=len(disk.records), ids=frozenset(disk.records))
+
+
+def _asked(situation: Situation, disk: Disk, call: str, load: Loading) -> Foretold:
+    """A call that needs vectors: the segment is loaded and what the queue holds is replayed, then it is asked."""
+    opened = _opened(situation, disk, call, load)
+    if isinstance(opened, Foretold):
+        return opened
+    answer = _ask(situation, disk, call)(opened)
+    return replace(answer, destroys=situation.costs(opened.disk), also=opened.notes)
+
+
+def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffered | Foretold:
+    if load.state == "refused":
+        return Foretold(call=call, outcome="raises", error=load.error, why=load.why)
+    segment = Buffered(disk, load, situation.sync_threshold, situation.batch_size)
+    try:
+        segment.replay()
+    except Stuck as stuck:
+        return Foretold(call=call, outcome="raises", error=APPLY, why=str(stuck))
+    return segment
+
+
+def _ask(situation: Situation, disk: Disk, call: str) -> Ask:
+    records = disk.records
+    if call == "get with embeddings":
+        return lambda segment: segment.vectors(call, records)
+    if call == "peek":
+        return lambda segment: segment.vectors(call, records[:PEEKED])
+    if call == "query":
+        return lambda segment: segment.search(call, max(1, len(situation.disk.records)))
+    allowed = [name for name in records if situation.filter is not None and name in situation.filter.ids]
+    return lambda segment: segment.search(call, len(allowed), allowed)
+
+
+def _added(situation: Situation, disk: Disk) -> Foretold:
+    """The add in one process, then count, get, get with embeddings and a search in another."""
+    call = "add and reopen"
+    opened = _opened(situation, disk, call, situation.load)
+    if isinstance(opened, Foretold):
+        return replace(opened, after=_after(situation, disk, situation.load, 0))
+    added = situation.fresh_rows()
+    try:
+        opened.take(added)
+    except Stuck as stuck:
+        return Foretold(call=call, outcome="raises", error=APPLY, why=str(stuck))
+    written = metadata_applied(opened.disk.with_rows(added))
+    left = purged_by_python(written)
+    load = Loading("loads") if left.labels else Loading("none")
+    after = _after(situation, left, load, situation.writes)
+    found = Foretold(call=call, outcome="returns", reaches=after[0].reaches, after=after)
+    return replace(found, destroys=situation.costs(left), also=opened.notes)
+
+
+def _after(situation: Situation, left: Disk, load: Loading, writes: int) -> tuple[Foretold, ...]:
+    seen = replace(situation, filter=None)
+    k = len(situation.disk.records) + situation.writes
+    embeddings = _asked(seen, left, "get with embeddings", load)
+    opened = _opened(seen, left, "query", load)
+    search = opened if isinstance(opened, Foretold) else opened.search("query", k)
+    return (_of_records("count", left), _of_records("get", left), embeddings, search)
