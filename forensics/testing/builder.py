@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from forensics.testing.nursery import forked
 from forensics.testing.texts import Record, Scalar
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ class Engine:
     ) -> None:
         command = [*prefix, str(python), "-m", "forensics.testing.engine_child", str(store)]
         environment = {**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0"}
-        self.process = subprocess.Popen(
+        self.process = (None if prefix else forked(str(python), store, environment)) or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ from forensics.compatibility import openings
 from forensics.engine.releases import release_python
 from forensics.store import open_store
 from forensics.testing.natural import FAILURES, Life, break_store
+from forensics.testing.nursery import preloaded
 from forensics.testing.oracle import Told, judge
 
 RELEASES = ("0.5.23", "0.6.3", "1.0.20", "1.2.1", "1.5.9")
@@ -48,6 +49,15 @@ class Case:
     def store(self) -> Path:
         return self.folder / self.name / "store"
 
+    @property
+    def heading(self) -> Json:
+        """The beginning of its line."""
+        return {"name": self.name, "kind": self.kind, "seed": self.seed, "release": self.release}
+
+    @property
+    def is_built(self) -> bool:
+        return self.store.with_name("told.json").exists()
+
     def told(self) -> Json:
         """What `keep` wrote."""
         return json.loads(self.store.with_name("told.json").read_text(encoding="utf-8"))
@@ -65,7 +75,7 @@ def make(case: Case) -> Json:
     """The store and its line: the story, and the verdicts of the release that wrote last and of the newest."""
     shutil.rmtree(case.store.parent, ignore_errors=True)
     case.store.parent.mkdir(parents=True)
-    line: Json = {"name": case.name, "kind": case.kind, "seed": case.seed, "release": case.release}
+    line = case.heading
     try:
         life = break_store(case.kind, case.seed, case.release, case.store, interpreter, RELEASES)
     except (*FAILURES, TimeoutExpired) as error:
@@ -137,13 +147,12 @@ def lines(folder: Path = FOLDER) -> list[Json]:
 
 def run(wanted: Iterable[Case], *, again: bool = False) -> Iterator[Json]:
     """Each that has no line yet, with its line appended; `again`: those that are there are judged anew."""
-    for case in wanted:
-        there = case.name in {line["name"] for line in lines(case.folder)}
-        if there and not again:
-            continue
-        built = case.store.with_name("told.json").exists()
-        old = {"name": case.name, "kind": case.kind, "seed": case.seed, "release": case.release}
-        line = old | rejudge(case) if there and built else make(case)
-        with (case.folder / "stores.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        yield line
+    with preloaded():
+        for case in wanted:
+            there = case.name in {line["name"] for line in lines(case.folder)}
+            if there and not again:
+                continue
+            line = case.heading | rejudge(case) if there and case.is_built else make(case)
+            with (case.folder / "stores.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            yield line

@@ -18,8 +18,8 @@ what the user had been told and by what engines answer on copies: the release th
 {newest}. A release that cannot open so new a store whole or not is not asked.
 
 **Of {broken} stores that are broken by this judgement, {seen} are reported, {named} of them with a code that may explain
-each symptom; {missed} are missed, {silent_loss} left no trace. Of {sound} sound ones {alarms} are alarmed.** Last run {date};
-{built} stores built, seeds {seeds}.
+each symptom; {missed} are missed, {silent_loss} left no trace. Of {sound} sound ones {alarms} are alarmed.**
+Last run {date}: {built} stores built, seeds {seeds}.
 
 Made by `scripts/natural_corpus.py`; engines have threads, so the same seed gives the same story, not always the same bytes.
 """
