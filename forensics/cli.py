@@ -29,7 +29,7 @@ TRACEBACK = "FORENSICS_TRACEBACK"
 
 
 _HOMES = {
-    **dict.fromkeys(("diagnose", "probe", "copy", "explain", "lab"), "cli_looking"),
+    **dict.fromkeys(("diagnose", "past", "probe", "foretell", "copy", "explain", "lab"), "cli_looking"),
     **dict.fromkeys(("plan", "apply", "repair"), "cli_repairing"),
     **dict.fromkeys(("verify", "undo", "report", "case", "export"), "cli_cases"),
 }

@@ -145,6 +145,14 @@ def _looking(verbs: Any) -> None:
         default=[],
         help="a release to ask (default: the one installed)",
     )
+    _verb(verbs, "past", "What the store once had and has nowhere any more, with its proof.", store=True)
+
+    foretell = _verb(
+        verbs, "foretell", "What each API call would do, told from the files without an engine.", store=True
+    )
+    foretell.add_argument(
+        "--chromadb", metavar="VERSION", action="append", default=[], help="a release (default: 1.5.9)"
+    )
 
 
 def _repairing(verbs: Any) -> None:
@@ -210,7 +218,7 @@ NARROWING = ("collection", "segment", "metadata_segment", "only", "skip")
 HEEDED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("diagnose", "plan", "repair"), NARROWING),
     **dict.fromkeys(("apply", "undo", "case"), NARROWING),  # these refuse what would make them do less
-    "probe": ("collection", "segment"),
+    **dict.fromkeys(("past", "probe"), ("collection", "segment")),
     "export": ("collection", "segment", "metadata_segment"),
 }
 

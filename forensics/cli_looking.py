@@ -1,4 +1,4 @@
-"""The verbs that look, copy and explain: the answers of diagnose, probe, copy, explain and lab."""
+"""The verbs that look, copy and explain: the answers of diagnose, past, probe, copy, explain and lab."""
 
 from __future__ import annotations
 
@@ -58,6 +58,31 @@ def probe(options: Namespace) -> Answer:
         )
     where = f"\n\n{labelled('case', options.case)}" if options.case else ""
     return Answer(result, probe_text(result) + where, exit_status(result))
+
+
+def past(options: Namespace) -> Answer:
+    """0; bit 8 where a place could not be examined."""
+    from forensics.report.past import past_text
+
+    kept = None if options.dry_run or not options.case else options.case
+    found = verbs.past(options.store, **pair(options), case=kept)
+    data = found.to_json()
+    where = f"\n\n{labelled('case', kept)}" if kept else ""
+    lacking = [place for place, _ in found.not_examined]
+    error = f"Not complete: {'; '.join(lacking)} could not be examined." if lacking else None
+    kept_in = {"case": str(kept)} if kept else {}
+    return Answer({**data, **kept_in}, past_text(data) + where, EXIT_INCOMPLETE if lacking else 0, error)
+
+
+def foretell(options: Namespace) -> Answer:
+    """0 where nothing would be destroyed; bit 4 where a call would destroy vectors, or may."""
+    from forensics.report.foretold import foretold_text
+
+    kept = None if options.dry_run or not options.case else options.case
+    found = verbs.foretell(options.store, options.chromadb, **pair(options), case=kept)
+    where = f"\n\n{labelled('case', kept)}" if kept else ""
+    data = {**found.to_json(), **({"case": str(kept)} if kept else {})}
+    return Answer(data, foretold_text(data) + where, EXIT_FOUND if found.destroys else 0)
 
 
 def explain(options: Namespace) -> Answer:

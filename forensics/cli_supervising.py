@@ -21,7 +21,7 @@ from forensics.outside import child_environment
 
 VARIABLE = "FORENSICS_SUPERVISED"
 PROGRAM = (sys.executable, "-P", "-m", "forensics")
-READING = ("diagnose", "plan", "repair", "probe")
+READING = ("diagnose", "plan", "repair", "probe", "past")
 
 
 def needs_supervision(options: Namespace) -> bool:

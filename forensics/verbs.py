@@ -12,7 +12,13 @@ from forensics.absent import Absent
 from forensics.readers.shelf import shelf
 from forensics.selection import select
 from forensics.store import Store, open_store
+from forensics.verbs_foretell import foretell as foretell
 from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, outside_store, release_names
+from forensics.verbs_past import past as past
+from forensics.verbs_telling import classify as classify
+from forensics.verbs_telling import history as history
+from forensics.verbs_telling import openings as openings
+from forensics.verbs_telling import timeline as timeline
 
 if TYPE_CHECKING:
     from forensics.case import Case

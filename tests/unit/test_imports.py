@@ -43,9 +43,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "explaining",
         "sources",
         "strays",
+        "touched",
         "witness",
     ),
-    ("case", "diagnosis", "history", "summaries"),
+    ("account", "case", "chronicle", "diagnosis", "history", "remains", "remains_index", "summaries"),
     ("foretell",),
     ("repair",),  # planning; what writes has rows of its own below
     (
@@ -65,7 +66,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("repair.apply", "repair.undo"),
     ("export_files", "export_rest", "export_rows", "exporting", "reconciling", "report"),
-    ("verbs", "verbs_case", "verbs_inputs"),
+    ("verbs", "verbs_case", "verbs_inputs", "verbs_past", "verbs_telling"),
     ("lab",),
     (
         "cli",
