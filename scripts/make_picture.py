@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from forensics.lab import books
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZE = {"width": 1000, "height": 1350}
+SIZE = {"width": 1000, "height": 835}
 
 
 def main() -> int:

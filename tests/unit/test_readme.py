@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def test_the_finding_is_printed_as_it_stands_there(sample: Callable[[str], Path]
     told = diagnosis_text(fx.diagnose(sample("peek-failure"))).splitlines()
     strange = [line for line in printed.splitlines() if line not in told]
     assert strange == []
+
+
+def test_picture_finding_and_commands_fit_on_the_first_screen() -> None:
+    """In lines of 20 pixels, the picture counted as wide as it is shown; a screen has about 50 of them."""
+    shown = re.search(r'<img src="(docs/[\w-]+\.png)" width="(\d+)"', TEXT)
+    assert shown is not None
+    wide, high = struct.unpack(">II", (ROOT / shown[1]).read_bytes()[16:24])
+    first = TEXT[: TEXT.index("make investigate")]
+    assert first.index("<img") < first.index("CF501 ids-missing-from-index") < first.index("make lab")
+    assert len(first.splitlines()) + int(shown[2]) * high / wide / 20 < 52
 
 
 @pytest.mark.parametrize(("target", "fragment"), LINKS, ids=lambda part: part or "-")
