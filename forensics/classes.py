@@ -6,19 +6,21 @@ One byte of state and one of origin per id, so that ten million ids cost what th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forensics.absent import Absent
 from forensics.breakdown import find_separator, prefix
 from forensics.readers.embeddings_queue import DELETE
+from forensics.readers.values import numbered, values_of
 from forensics.records import Records
 from forensics.sources import NOWHERE, find_sources
 from forensics.store import Collection
+from forensics.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,8 @@ STATES = (
     "unknown",
 )
 """unknown: the id map is lost, so which vector is whose takes a proof; a plan makes it."""
+PART = 500_000
+"""Rows of a Parquet file that are made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Classes:
     """ids (n,): the records in rowid order, then ghosts, then ids that only a delete in the queue names.
 
     state (n,) uint8 into STATES; origin (n,) uint8 into `origins` ("" and the kinds of sources). rowids (n,) int64, -1
-    where there is no row.
+    where there is no row. `pattern` and `keys`: by what `tables` divides them, besides the prefix.
     """
 
     collection: Collection = field(repr=False)
@@ -51,11 +55,23 @@ class Classes:
     origin: np.ndarray = field(repr=False)
     origins: tuple[str, ...]
     rowids: np.ndarray = field(repr=False)
+    pattern: str | None = None
+    keys: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts().items())
+        return f"{counted(len(self), 'ids')} of {self.collection.name!r}: {counts or 'none'}"
 
     def counts(self) -> dict[str, int]:
         """state → how many ids, without those that nobody is in."""
-        numbers = np.bincount(self.state, minlength=len(STATES)).tolist()
-        return {name: count for name, count in zip(STATES, numbers, strict=True) if count}
+        return _named(self.state, STATES)
+
+    def places(self) -> dict[str, int]:
+        """kind of source → how many vectors can be attached again from there."""
+        return {name: count for name, count in _named(self.origin, self.origins).items() if name}
 
     def frame(self) -> pd.DataFrame:
         """id, state, origin (categories) and rowid, a row per id."""
@@ -71,45 +87,104 @@ class Classes:
         )
 
     def to_parquet(self, path: str | Path) -> Path:
-        """The frame in a file. Raises ImportError where pyarrow is not installed."""
-        self.frame().to_parquet(path, index=False)
+        """The frame in a file, written in parts. Raises ImportError where pyarrow is not installed."""
+        from pyarrow import parquet
+
+        first = self._part(0)
+        with parquet.ParquetWriter(path, first.schema) as writer:
+            writer.write_table(first)
+            for start in range(PART, len(self), PART):
+                writer.write_table(self._part(start))
         return Path(path)
+
+    def _part(self, start: int) -> Any:
+        """PART rows as a table of Arrow; letters that no UTF-8 has are written as `\\udc80`."""
+        import pyarrow as pa
+
+        part = slice(start, start + PART)
+        ids = [name if name.isascii() else _written(name) for name in self.ids[part]]
+        state = pa.DictionaryArray.from_arrays(pa.array(self.state[part].view(np.int8)), pa.array(STATES))
+        origin = pa.DictionaryArray.from_arrays(
+            pa.array(self.origin[part].view(np.int8)), pa.array(self.origins, pa.string())
+        )
+        columns = {"id": pa.array(ids, pa.string()), "state": state, "origin": origin}
+        return pa.table({**columns, "rowid": pa.array(self.rowids[part])})
 
     def by_prefix(self, *, separator: str | None = None, pattern: str | None = None) -> pd.DataFrame:
         """states × prefixes, the largest group first. The separator is found where it is not given; `pattern`: a regular
         expression whose first group (or whole match) is the prefix. Raises re.error for one that is none."""
-        return self._table(_keys(self.ids, separator, pattern))
+        return self._table(*numbered(_prefixes(self.ids, separator, pattern or self.pattern)))
 
     def by_metadata(self, key: str) -> pd.DataFrame:
-        """states × values of a metadata key; "" where a record does not have it."""
-        columns = {"string_value", "int_value", "float_value", "bool_value"}
-        there = [
-            name for name in sorted(columns) if name in self.collection.database.columns("embedding_metadata")
-        ]
-        sql = f"SELECT id, coalesce({', '.join(there)}, NULL) FROM embedding_metadata WHERE key = ?"
-        found = self.collection.database.rows(sql, (key,))
-        values = {} if isinstance(found, Absent) else {int(row): str(value) for row, value in found}
-        return self._table([values.get(row, "") for row in self.rowids.tolist()])
+        """states × values of a metadata key; "" where a record does not have it. Raises ValueError where the metadata
+        cannot be read."""
+        return self._table(*values_of(self.collection.database, key, self.rowids))
 
-    def _table(self, keys: Sequence[str]) -> pd.DataFrame:
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """By prefix, and by each of `keys`."""
+        return {"prefix": self.by_prefix(), **{key: self.by_metadata(key) for key in self.keys}}
+
+    def _table(self, names: list[str], numbers: np.ndarray) -> pd.DataFrame:
         import pandas as pd
 
-        states = pd.Categorical.from_codes(self.state, categories=list(STATES))
-        table = pd.crosstab(pd.Series(list(keys), name="group"), pd.Series(states, name="state"))
+        cells = np.bincount(
+            numbers.astype(np.int64) * len(STATES) + self.state, minlength=len(names) * len(STATES)
+        )
+        table = pd.DataFrame(
+            cells.reshape(-1, len(STATES)), index=pd.Index(names, name="group"), columns=list(STATES)
+        )
+        table = table.loc[:, table.any(axis=0)]
+        table.columns.name = "state"
         table["all"] = table.sum(axis=1)
-        return table.sort_values("all", ascending=False, kind="stable")
+        return table.sort_index().sort_values("all", ascending=False, kind="stable")
+
+    def to_json(self, most: int = 50) -> dict[str, Any]:
+        """The numbers; of each table its `most` largest groups."""
+        divided = {
+            name: {"groups": len(table), "largest": _rows(table.head(most))}
+            for name, table in self.tables().items()
+        }
+        return {
+            "collection": self.collection.name,
+            "ids": len(self),
+            "states": self.counts(),
+            "re_attachable_from": self.places(),
+            "by": divided,
+        }
 
 
-def _keys(ids: Sequence[str], separator: str | None, pattern: str | None) -> list[str]:
+def _named(codes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    numbers = np.bincount(codes, minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, numbers, strict=True) if count}
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"group": group, **{name: int(row[name]) for name in table.columns}}
+        for group, row in zip(table.index.tolist(), table.to_dict("records"), strict=True)
+    ]
+
+
+def _written(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _prefixes(ids: Sequence[str], separator: str | None, pattern: str | None) -> Iterator[str]:
     if pattern is not None:
         compiled = re.compile(pattern)
-        matches = (compiled.search(name) for name in ids)
-        return ["" if m is None else m.group(1 if compiled.groups else 0) or "" for m in matches]
-    separator = separator or find_separator(ids)
-    return [""] * len(ids) if separator is None else [prefix(name, separator, 1) for name in ids]
+        group = 1 if compiled.groups else 0
+        return ("" if m is None else m.group(group) or "" for m in map(compiled.search, ids))
+    chosen = separator or find_separator(ids)
+    return ("" if chosen is None else prefix(name, chosen, 1) for name in ids)
 
 
-def classify(collection: Collection, *, also: Sequence[Path] = ()) -> Classes:
+def classify(
+    collection: Collection,
+    *,
+    also: Sequence[Path] = (),
+    pattern: str | None = None,
+    keys: Sequence[str] = (),
+) -> Classes:
     """The class of every id that the collection has or that its index or queue still name.
 
     Raises ValueError where the records cannot be read.
@@ -127,6 +202,8 @@ def classify(collection: Collection, *, also: Sequence[Path] = ()) -> Classes:
         np.concatenate([origin, np.zeros(len(extra), dtype=np.uint8)]),
         origins,
         np.concatenate([records.rows.rowids, np.full(len(extra), -1, dtype=np.int64)]),
+        pattern,
+        tuple(keys),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from forensics._verb import make_callable
 from forensics.absent import Absent
 from forensics.checks.folders import is_orphan
 from forensics.collection import UUID
@@ -32,6 +33,8 @@ PAUSE_HOURS = 1
 MOST_BURSTS = 24
 """Bursts of writing named per collection; with more, the shortest pauses are taken for none."""
 MOST_GAPS = 5
+FILE_TIME, STANDSTILL = "file time", "file times against embeddings.created_at"
+"""Sources by which a report knows what it has from elsewhere, too."""
 _STAMP = re.compile(r"(20\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_T]?(\d\d)[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?")
 
 
@@ -82,7 +85,7 @@ def _of_files(store: Store) -> Iterator[Event]:
     """When the database and each segment's files were last written; files of one second are one event."""
     for entry in store.entries:
         if entry.name == DATABASE:
-            yield _observed(utc(entry.mtime_ns / SECOND), f"{DATABASE} was last written.", "file time")
+            yield _observed(utc(entry.mtime_ns / SECOND), f"{DATABASE} was last written.", FILE_TIME)
     for segment in store.segment_directories:
         at: dict[str, list[str]] = {}
         for name, facts in segment.facts.items():
@@ -90,7 +93,7 @@ def _of_files(store: Store) -> Iterator[Event]:
                 at.setdefault(utc(facts.mtime_ns / SECOND), []).append(name)
         for when, names in at.items():
             yield _observed(
-                when, f"{', '.join(sorted(names))} of {segment.relative} last written.", "file time"
+                when, f"{', '.join(sorted(names))} of {segment.relative} last written.", FILE_TIME
             )
 
 
@@ -209,7 +212,7 @@ def _of_standstill(collection: Collection, stamps: np.ndarray) -> Iterable[Event
             utc(written),
             f"The index of {collection.name!r} was not written after this, while {counted(count, 'records')} came; "
             f"{waiting} of them wait in the queue.",
-            "file times against embeddings.created_at",
+            STANDSTILL,
             collection=collection.name,
         )
 
@@ -219,3 +222,6 @@ def _last_written(segment: VectorSegment) -> float | None:
     facts = (segment.facts.get(name) for name in (LEVEL0_FILE, ID_MAP_FILE))
     stamps = [each.mtime_ns / SECOND for each in facts if isinstance(each, FileFacts)]
     return max(stamps, default=None)
+
+
+make_callable(__name__)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.case import CASE_FILE, Case, _default_folder, utc_now
+from forensics.chronicle import Chronicle, chronicle
 from forensics.durable import room
 from forensics.errors import CannotComplete, ForensicsError, Refused, UsageError
 from forensics.model import Diagnosis, Json, Plan
@@ -25,6 +26,7 @@ from forensics.store import Store
 
 CaseLike = Case | str | PathLike[str]
 DIAGNOSIS, MANIFEST, PLAN, PROBE = "diagnosis.json", "manifest.json", "plan.json", "probe.json"
+HISTORY = "history.json"
 OF_AN_ATTEMPT = ("verdict.json", "diagnosis-after.json", "manifest-after.json", "result.json")
 REFUSED = "not applied"
 """The event of the action log that says why a plan was not carried out."""
@@ -127,6 +129,7 @@ def keep_diagnosis(case: Case, store: Store, found: Diagnosis) -> None:
         case.path(PLAN).unlink()
     case.write_json(DIAGNOSIS, found.to_json())
     case.write_json(MANIFEST, sealed.to_json())
+    case.write_json(HISTORY, _told(store))
     for path in case.path("evidence").glob("CF*.csv"):
         if LISTS.fullmatch(path.name):
             path.unlink()
@@ -135,6 +138,17 @@ def keep_diagnosis(case: Case, store: Store, found: Diagnosis) -> None:
             label = "-".join(part for part in (finding.code, finding.collection, name) if part)
             _write_list(case.evidence(_file_name(label) + ".csv"), name, items)
     case.log("diagnosed", findings=list(found.codes()))
+
+
+def _told(store: Store) -> Json:
+    """The timeline; where a store is too strange for it, that and no error: the diagnosis is what was asked for."""
+    try:
+        return chronicle(store).to_json()
+    except Exception as error:  # noqa: BLE001 - as with a check that crashes, the rest goes on and this is said
+        return {
+            **Chronicle((), (), ()).to_json(),
+            "problem": f"not foreseen: {type(error).__name__}: {error}",
+        }
 
 
 def _is_sealed(case: Case, now: Manifest) -> bool:

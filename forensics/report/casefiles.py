@@ -15,6 +15,7 @@ STAGES = {
     "case": "case.json",
     "manifest": "manifest.json",
     "diagnosis": "diagnosis.json",
+    "history": "history.json",
     "probe": "probe.json",
     "plan": "plan.json",
     "verdict": "verdict.json",

@@ -12,6 +12,7 @@ from forensics.report import advice, causes, figures
 from forensics.report.advice import Advice, Lessons
 from forensics.report.casefiles import CaseFiles, EvidenceFile
 from forensics.report.causes import Hypothesis
+from forensics.report.chronicle import opening_rows, touched_rows
 from forensics.report.custody import Custody, custody, without_seconds
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.figures import Strip
@@ -60,6 +61,9 @@ class Report:
     summary: str
     missing: tuple[Strip, ...]
     timeline: tuple[Event, ...]
+    untold: str
+    touched: tuple[tuple[str, str], ...]
+    openings: tuple[tuple[str, str, str, str], ...]
     cause: str
     hypotheses: tuple[Hypothesis, ...]
     ranked: tuple[Hypothesis, ...]
@@ -111,6 +115,9 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         summary=last_line(diagnosis),
         missing=tuple(_missing(files, diagnosis)),
         timeline=timeline(files),
+        untold=(files.get("history") or {}).get("problem", ""),
+        touched=touched_rows(files.get("history")),
+        openings=opening_rows(files.get("history")),
         cause=causes.summary(diagnosis, ruled) if ruled else "",
         hypotheses=ruled,
         ranked=(*causes.ranked_causes(diagnosis), *causes.rejected_causes(diagnosis)),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from forensics.history import FILE_TIME, STANDSTILL
 from forensics.report.casefiles import CaseFiles
 from forensics.report.plain import counted, joined, number, quoted, raised
 from forensics.report.text import brief_path
@@ -50,9 +51,31 @@ def timeline(files: CaseFiles) -> tuple[Event, ...]:
     """Dated events in order, then those that have only a place in the sequence."""
     manifest, diagnosis = files.get("manifest"), files.get("diagnosis")
     logged = [_logged(entry) for entry in files.log if entry.get("event") != "reported"]
-    dated = [*_written(manifest), *_compared(manifest), *logged]
+    told = _beyond_the_seal(files.get("history"), manifest)
+    still = {event.when for event in told if event.source == STANDSTILL}
+    compared = [event for event in _compared(manifest) if event.when not in still]
+    dated = [*_written(manifest), *compared, *logged, *(event for event in told if event.when[:1].isdigit())]
     dated.sort(key=lambda event: event.when)
-    return (*dated, *_sequence(diagnosis))
+    placed = (event for event in told if not event.when[:1].isdigit())
+    return (*dated, *placed, *_sequence(diagnosis))
+
+
+def told_events(data: Mapping[str, Json]) -> tuple[Event, ...]:
+    """The events of `history.json` in their order."""
+    return tuple(_told(row) for row in data["events"])
+
+
+def _told(row: Mapping[str, Json]) -> Event:
+    when, place = row["when"], row["sequence"]
+    if not when and place:
+        when = f"seq_id {number(place[0])} … {number(place[1])}"
+    return Event(when=when, what=row["what"], source=row["source"], kind=row["kind"])
+
+
+def _beyond_the_seal(history: Mapping[str, Json] | None, manifest: Mapping[str, Json] | None) -> list[Event]:
+    """What the store tells of itself, without the file times, which a seal holds already."""
+    found = () if history is None else told_events(history)
+    return [event for event in found if manifest is None or event.source != FILE_TIME]
 
 
 def utc(mtime_ns: int) -> str:

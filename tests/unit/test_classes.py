@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 import forensics as fx
+from forensics import verbs
 from forensics.classes import Classes, classify
+from forensics.errors import UsageError
 
 Sample = Callable[[str], Path]
 
@@ -84,3 +86,42 @@ def test_a_parquet_file_holds_the_same(sample: Sample, tmp_path: Path) -> None:
         again = pd.read_parquet(path)
         assert again["id"].tolist() == found.ids
         assert again["state"].tolist() == found.frame()["state"].tolist()
+
+
+def test_an_id_that_no_utf8_has_is_written_so_that_it_can_be_read(sample: Sample, tmp_path: Path) -> None:
+    store = sample("1.5.9/healthy")
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        database.execute("UPDATE embeddings SET embedding_id = CAST(x'61ff' AS TEXT) WHERE id = 1")
+
+    with classes_of(store) as found:
+        names = pd.read_parquet(found.to_parquet(tmp_path / "classes.parquet"))["id"].tolist()
+    assert "a\\udcff" in names
+
+
+def test_the_verb_takes_a_path_and_stays_usable(sample: Sample, tmp_path: Path) -> None:
+    found = verbs.classify(
+        sample("peek-failure"),
+        by=["year"],
+        id_pattern=r"^\w+:(\w+)",
+        case=tmp_path / "case",
+        out=tmp_path / "c",
+    )
+    told = found.to_json()
+
+    assert told["states"] == {"indexed": 21, "vector lost, document present": 279}
+    assert set(told["by"]) == {"prefix", "year"}
+    assert told["by"]["prefix"]["largest"][0]["group"] == "class"
+    assert [path.name for path in (tmp_path / "case" / "evidence").iterdir()] == ["classes-terms.parquet"]
+    assert (tmp_path / "c").is_file()
+    assert "300 ids of 'terms'" in repr(found)
+
+
+def test_which_of_several_collections_must_be_said(sample: Sample) -> None:
+    store = sample("healthy-three-collections")
+    with pytest.raises(UsageError, match="which collection"):
+        verbs.classify(store)
+    with pytest.raises(UsageError, match="no regular expression"):
+        verbs.classify(store, id_pattern="(")
+    with fx.open_store(store) as opened:
+        each = {one.name: len(verbs.classify(opened, collection=one.id)) for one in opened.collections}
+    assert len(each) == 3
