@@ -65,6 +65,7 @@ class Told:
 def judge(store: Path, told: dict[str, Told], release: str, python: Path, scratch: Path) -> Verdict:
     """The verdict of one release, on a copy below `scratch` that is gone afterwards."""
     copy = scratch / f"judged-by-{release}"
+    shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(store, copy)
     verdict = Verdict(release, {name: Counter() for name in told})
     with Session(copy, python, verdict) as session:
