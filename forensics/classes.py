@@ -136,6 +136,7 @@ class Classes:
         table = table.loc[:, table.any(axis=0)]
         table.columns.name = "state"
         table["all"] = table.sum(axis=1)
+        table = table.loc[table["all"] > 0]
         return table.sort_index().sort_values("all", ascending=False, kind="stable")
 
     def to_json(self, most: int = 50) -> dict[str, Any]:

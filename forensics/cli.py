@@ -32,6 +32,7 @@ _HOMES = {
     **dict.fromkeys(("diagnose", "past", "probe", "foretell", "copy", "explain", "lab"), "cli_looking"),
     **dict.fromkeys(("plan", "apply", "repair"), "cli_repairing"),
     **dict.fromkeys(("verify", "undo", "report", "case", "export"), "cli_cases"),
+    **dict.fromkeys(("timeline", "classify"), "cli_telling"),
 }
 """The module in which the answer of a verb is a function of its name."""
 

@@ -27,6 +27,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"forensics {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     _looking(verbs)
+    _telling(verbs)
     _repairing(verbs)
     _on_a_case(verbs)
     _others(verbs)
@@ -155,6 +156,32 @@ def _looking(verbs: Any) -> None:
     )
 
 
+def _telling(verbs: Any) -> None:
+    _verb(
+        verbs,
+        "timeline",
+        "What happened to the store and when, which releases have touched it, and which can open it.",
+        store=True,
+    )
+    classify = _verb(
+        verbs, "classify", "Every id by what is left of it, divided by prefix and metadata.", store=True
+    )
+    classify.add_argument(
+        "--id-pattern", metavar="RE", help="a regular expression: its first group is what ids are divided by"
+    )
+    classify.add_argument(
+        "--by", metavar="KEY", action="append", default=[], help="a metadata key by which ids are divided"
+    )
+    classify.add_argument(
+        "--also",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="another copy of the store that may hold vectors",
+    )
+    classify.add_argument("-o", "--output", metavar="FILE", help="a Parquet file with a row per id")
+
+
 def _repairing(verbs: Any) -> None:
     plan = _verb(
         verbs, "plan", "What would be done, and what it would lose. Writes nothing in the store.", store=True
@@ -219,7 +246,7 @@ HEEDED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("diagnose", "plan", "repair"), NARROWING),
     **dict.fromkeys(("apply", "undo", "case"), NARROWING),  # these refuse what would make them do less
     **dict.fromkeys(("past", "probe"), ("collection", "segment")),
-    "export": ("collection", "segment", "metadata_segment"),
+    **dict.fromkeys(("classify", "export"), ("collection", "segment", "metadata_segment")),
 }
 
 

@@ -16,6 +16,7 @@ from forensics.readers.database import Database
 from forensics.readers.id_map import IdMap
 from forensics.readers.migrations import BY_KEY, keys_of, order, set_of
 from forensics.store import Collection, Store
+from forensics.words import counted
 
 RELEASES = (
     *("0.4.24", "0.5.0", "0.5.5", "0.5.7", "0.5.12", "0.5.13", "0.5.23", "0.6.3"),
@@ -63,7 +64,9 @@ def _opening(store: Store, here: frozenset[tuple[str, int]], release: str) -> Op
     missing = sorted(known - here)
     if missing:
         firsts = max((BY_KEY[key].first for key in missing), key=order)
-        return Opening(release, "migrates", f"it applies {len(missing)} migrations, up to that of {firsts}")
+        return Opening(
+            release, "migrates", f"it applies {counted(len(missing), 'migrations')}, up to that of {firsts}"
+        )
     return Opening(release, "opens", "")
 
 

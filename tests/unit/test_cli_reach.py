@@ -84,6 +84,6 @@ def test_no_option_is_forgotten_here() -> None:
     verbs_there = {verb for verb, _ in options()}
     assert verbs_there == {
         *("diagnose", "probe", "plan", "apply", "repair", "verify", "undo", "report", "case", "export"),
-        *("copy", "explain", "past"),
+        *("copy", "explain", "past", "timeline", "classify"),
     }
     assert len(options()) > 60

@@ -76,6 +76,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cli_looking",
         "cli_repairing",
         "cli_supervising",
+        "cli_telling",
         "cli_text",
     ),
 )
