@@ -35,7 +35,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("contributed")
     shutil.copytree(ROOT / "forensics", home / "forensics", ignore=shutil.ignore_patterns("__pycache__"))
     (home / "tests" / "unit").mkdir(parents=True)
-    for name in ("pyproject.toml", "tests/conftest.py"):
+    for name in ("pyproject.toml", "tests/conftest.py", "tests/unit/test_explaining.py"):
         shutil.copy(ROOT / name, home / name)
     for path, body in STEPS:
         with (home / path).open("a", encoding="utf-8") as file:
@@ -66,6 +66,15 @@ def test_the_page_is_what_explain_prints(copy: Path) -> None:
     done = run(sys.executable, "-m", "forensics", "explain", "CF899", cwd=copy, **environment(copy))
     assert done.returncode == 0, done.stderr
     assert "somebody has put it aside" in done.stdout
+
+
+def test_the_page_has_the_parts_that_every_page_must_have(copy: Path) -> None:
+    pages = run(
+        sys.executable, "-m", "pytest", "-q", "-k", "CF899", "tests/unit/test_explaining.py",
+        cwd=copy, **environment(copy),
+    )  # fmt: skip
+    assert pages.returncode == 0, pages.stdout + pages.stderr
+    assert "2 passed" in pages.stdout
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
