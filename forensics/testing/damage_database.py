@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from forensics.testing.damage import damage
 from forensics.testing.damage_folder import DATABASE
-from forensics.testing.store_damage import damage
 
 FULL_TEXT = "embedding_fulltext_search"
 

@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 from pathlib import Path
 
-from forensics.testing.store_damage import damage
+from forensics.testing.damage import damage
 
 DATABASE = "chroma.sqlite3"
 
@@ -24,12 +24,6 @@ def segment_of(store: Path, scope: str = "VECTOR") -> str:
 def orphan_name(seed: int) -> str:
     """A directory name that Chroma could have given."""
     return str(uuid.UUID(int=(seed + 1) * 0x1234567890ABCDEF1234567890ABCDEF % 2**128, version=4))
-
-
-@damage("database-deleted", "CF001")
-def delete_database(store: Path, seed: int = 0) -> None:
-    """Deletes chroma.sqlite3 and leaves the segment directories."""
-    (store / DATABASE).unlink()
 
 
 @damage("database-is-directory", "CF001")
@@ -49,12 +43,6 @@ def legacy_layout(store: Path, seed: int = 0) -> None:
     (store / "chroma-embeddings.parquet").write_bytes(b"PAR1")
     (store / "index").mkdir()
     (store / "index" / f"id_to_uuid_{segment}.pkl").write_bytes(b"\x80\x04}.")
-
-
-@damage("database-emptied", "CF003")
-def empty_database(store: Path, seed: int = 0) -> None:
-    """Cuts chroma.sqlite3 to 0 bytes."""
-    os.truncate(store / DATABASE, 0)
 
 
 @damage("database-of-another-program", "CF003")

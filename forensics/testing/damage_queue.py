@@ -8,9 +8,9 @@ from pathlib import Path
 from forensics.readers.id_map import IdMap, read_id_map
 from forensics.readers.layout import Header
 from forensics.testing.breaking import edit_id_map
+from forensics.testing.damage import damage
 from forensics.testing.damage_database import change, drop_full_text, one
 from forensics.testing.damage_folder import segment_of
-from forensics.testing.store_damage import damage
 
 VECTOR = "(SELECT id FROM segments WHERE scope = 'VECTOR')"
 METADATA = "(SELECT id FROM segments WHERE scope = 'METADATA')"
@@ -29,7 +29,7 @@ def poison(store: Path, scope: str) -> None:
     change(store, f"UPDATE max_seq_id SET seq_id = {poisoned(before)} WHERE segment_id = '{segment}'")
 
 
-@damage("queue-kept", "CF201", sample="1.5.9/healthy")
+@damage("queue-kept", "CF201")
 def keep_queue(store: Path, seed: int = 0) -> None:
     """Switches purging off and puts ten applied rows back."""
     change(
@@ -55,7 +55,7 @@ def poison_metadata(store: Path, seed: int = 0) -> None:
     poison(store, "METADATA")
 
 
-@damage("vector-watermark-poisoned", "CF203", follows=("CF501",))
+@damage("vector-watermark-poisoned", "CF203", "CF501")
 def poison_vector(store: Path, seed: int = 0) -> None:
     """Poisons the watermark of the VECTOR segment."""
     poison(store, "VECTOR")
@@ -67,7 +67,7 @@ def edit_watermark(store: Path, seed: int = 0) -> None:
     change(store, f"UPDATE max_seq_id SET seq_id = 987654 WHERE segment_id = {METADATA}")
 
 
-@damage("watermark-ahead", "CF204", follows=("CF501",))
+@damage("watermark-ahead", "CF204", "CF501")
 def vector_ahead(store: Path, seed: int = 0) -> None:
     """Sets the vector watermark to the end of the queue; 50 rows of it were never applied."""
     change(
@@ -90,7 +90,7 @@ def metadata_ahead(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("index-removed-watermark-kept", "CF205", follows=("CF301", "CF501"))
+@damage("index-removed-watermark-kept", "CF205", "CF301", "CF501")
 def stale_watermark(store: Path, seed: int = 0) -> None:
     """Removes the index directory; its watermark says that all of the queue was persisted."""
     shutil.rmtree(store / segment_of(store))
@@ -119,7 +119,7 @@ def flag_first_element(directory: Path) -> str:
     return id_map.label_to_id[label]
 
 
-@damage("replay-wedged", "CF207", follows=("CF411",))
+@damage("replay-wedged", "CF207", "CF411")
 def wedge_replay(store: Path, seed: int = 0) -> None:
     """Flags the first element deleted and queues an update of metadata for its record."""
     name = flag_first_element(store / segment_of(store))
@@ -135,7 +135,7 @@ def wedge_replay(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("operation-unknown", "CF208", follows=("CF501",))
+@damage("operation-unknown", "CF208", "CF501")
 def unknown_operation(store: Path, seed: int = 0) -> None:
     """Gives the newest queue row operation 9."""
     change(
@@ -154,7 +154,7 @@ def cut_metadata(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("queue-vector-missing", "CF209", follows=("CF501",))
+@damage("queue-vector-missing", "CF209", "CF501")
 def remove_vector(store: Path, seed: int = 0) -> None:
     """Takes the vector from the newest queue row."""
     change(
@@ -176,7 +176,7 @@ def repeat_row(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("queue-purged-too-far", "CF212", follows=("CF501",))
+@damage("queue-purged-too-far", "CF212", "CF501")
 def purge_too_far(store: Path, seed: int = 0) -> None:
     """Deletes 30 pending rows from the queue."""
     change(store, "DELETE FROM embeddings_queue WHERE seq_id BETWEEN 260 AND 289")
@@ -192,7 +192,7 @@ def keep_deleted_text(store: Path, seed: int = 0) -> None:
     )
 
 
-@damage("metadata-replay-wedged", "CF214", follows=("CF106",))
+@damage("metadata-replay-wedged", "CF214", "CF106")
 def wedge_metadata(store: Path, seed: int = 0) -> None:
     """Drops the full-text table and sets the metadata watermark back by ten."""
     drop_full_text(store, seed)

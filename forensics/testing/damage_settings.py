@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from forensics.testing.damage import damage
 from forensics.testing.damage_database import change, one
 from forensics.testing.damage_queue import METADATA, VECTOR
-from forensics.testing.store_damage import damage
 
 
 @damage("migration-of-the-future", "CF801")

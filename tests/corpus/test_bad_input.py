@@ -23,7 +23,7 @@ import forensics as fx
 from forensics import cli_supervising, samples
 from forensics.cli import main
 from forensics.seal import compare, seal
-from forensics.testing.store_damage import store_menu
+from forensics.testing.damage import damage_menu
 
 Sample = Callable[[str], Path]
 Say = Callable[..., Any]
@@ -536,7 +536,7 @@ READ = "import sys; file = open(sys.argv[1], 'rb'); print('open', flush=True); s
 
 def test_an_unfinished_transaction_that_somebody_merely_reads(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["journal-left"](store)
+    damage_menu()["journal-left"](store)
     before = seal(store)
     words = [sys.executable, "-c", READ, str(store / "chroma.sqlite3")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

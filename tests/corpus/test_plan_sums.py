@@ -11,17 +11,15 @@ import pytest
 
 import forensics as fx
 from forensics import samples
-from forensics.testing.menu import menu
-from forensics.testing.store_damage import store_menu
+from forensics.testing.damage import damage_menu
 
 EMBEDDER = "forensics.testing.embedder:embed"
 
 
 def stores() -> list[Any]:
-    """(sample, damage or None, deep) of every sample and of every damage of the two menus."""
+    """(sample, damage or None, deep) of every sample and of every damage of the menu."""
     found: list[Any] = [pytest.param(name, None, False, id=name) for name in samples.names()]
-    found += [pytest.param("1.5.9/healthy", entry.apply, False, id=name) for name, entry in menu().items()]
-    found += [pytest.param(each.sample, each, each.deep, id=name) for name, each in store_menu().items()]
+    found += [pytest.param(each.sample, each, each.deep, id=name) for name, each in damage_menu().items()]
     return found
 
 

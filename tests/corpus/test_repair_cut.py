@@ -13,7 +13,8 @@ import pytest
 import forensics as fx
 from forensics import samples
 from forensics.readers import layout
-from forensics.testing.menu import Index, menu
+from forensics.testing.damage import damage_menu
+from forensics.testing.index import Index
 
 EMBEDDER = "forensics.testing.embedder:embed"
 SAMPLE = "1.5.9/healthy"
@@ -110,7 +111,7 @@ def test_a_collection_that_is_not_there_cannot_be_built(tmp_path: Path, say: Any
 
 def test_a_new_index_leaves_no_vector_unkept(tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
-    menu()["rows_deleted"].apply(store)
+    damage_menu()["rows-deleted"](store)
     fx.rebuild(store, "terms", case=case, engine="none", nobody_else=True)
     kept = (case / "evidence" / "quarantined-terms-rebuild-segment.jsonl").read_text().splitlines()
     assert len(kept) == 5

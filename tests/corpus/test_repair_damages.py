@@ -1,9 +1,8 @@
-"""Every damage of the two menus: named, repaired as far as the plan promises, and silent on a second look."""
+"""Every damage of the menu: named, repaired as far as the plan promises, and silent on a second look."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 
 import forensics as fx
 from forensics import samples
-from forensics.testing.menu import menu
-from forensics.testing.store_damage import store_menu
+from forensics.testing.damage import Damage, damage_menu
 
 EMBEDDER = "forensics.testing.embedder:embed"
 MANUAL = frozenset(
@@ -24,20 +22,20 @@ MANUAL = frozenset(
 TIDY = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
 QUICK = frozenset(
     {
-        "directory_removed",
-        "header_zeroed",
-        "header_counts_too_few",
-        "level0_halved",
-        "link_list_size_torn",
-        "id_map_hostile",
-        "label_doubled",
-        "labels_zeroed",
-        "records_flagged",
-        "rows_deleted",
-        "vector_stale",
-        "vectors_not_finite",
-        "links_emptied",
-        "ids_padded",
+        "directory-removed",
+        "header-zeroed",
+        "header-counts-too-few",
+        "level0-halved",
+        "link-list-size-torn",
+        "id-map-hostile",
+        "label-doubled",
+        "labels-zeroed",
+        "records-flagged",
+        "rows-deleted",
+        "vector-stale",
+        "vectors-not-finite",
+        "links-emptied",
+        "ids-padded",
         "journal-left",
         "index-page-zeroed",
         "full-text-dropped",
@@ -58,14 +56,10 @@ QUICK = frozenset(
 
 
 def damages() -> list[Any]:
-    found: dict[str, tuple[str, bool, Callable[[Path], None]]] = {}
-    for name, entry in menu().items():
-        found[name] = ("1.5.9/healthy", False, entry.apply)
-    for name, damage in store_menu().items():
-        found[name] = (damage.sample, damage.deep, damage)
     return [
-        pytest.param(*row, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
-        for name, row in sorted(found.items())
+        pytest.param(damage, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name, damage in damage_menu().items()
+        if not damage.embedder
     ]
 
 
@@ -74,17 +68,15 @@ def look(store: Path, deep: bool) -> Any:
         return fx.diagnose(opened, deep=deep)
 
 
-def test_the_quick_ones_are_on_the_menus() -> None:
-    assert set(menu()) | set(store_menu()) >= QUICK
+def test_the_quick_ones_are_on_the_menu() -> None:
+    assert set(damage_menu()) >= QUICK
 
 
-@pytest.mark.parametrize(("name", "deep", "damage"), damages())
-def test_a_damage_is_repaired_or_left_to_a_person(
-    name: str, deep: bool, damage: Callable[[Path], None], tmp_path: Path
-) -> None:
-    store, case = samples.restore(name, tmp_path / "store"), tmp_path / "case"
+@pytest.mark.parametrize("damage", damages())
+def test_a_damage_is_repaired_or_left_to_a_person(damage: Damage, tmp_path: Path) -> None:
+    store, case = samples.restore(damage.sample, tmp_path / "store"), tmp_path / "case"
     damage(store)
-    found = look(store, deep)
+    found = look(store, damage.deep)
     plan = fx.plan(store, case=case, diagnosis=found, embedder=EMBEDDER, engine="none")
     assert set(plan.remaining) <= MANUAL | TIDY, "everything else can be healed"
     assert not set(plan.promised) & set(plan.remaining)
@@ -93,7 +85,7 @@ def test_a_damage_is_repaired_or_left_to_a_person(
         assert not result["applied"]
         return
     assert result["verified"] == "checks"
-    after = look(store, deep)
+    after = look(store, damage.deep)
     assert not set(after.codes(notes=False)) - set(plan.remaining)
     again = fx.plan(store, diagnosis=after, embedder=EMBEDDER, engine="none")
     assert again.approved == (), "a second repair has nothing to do"
@@ -109,7 +101,7 @@ def test_a_damage_is_repaired_or_left_to_a_person(
     ],
 )
 def test_housekeeping_is_done_only_when_asked(damage: str, code: str, kind: str, tmp_path: Path) -> None:
-    entry = store_menu()[damage]
+    entry = damage_menu()[damage]
     store = samples.restore(entry.sample, tmp_path / "store")
     entry(store)
     assert fx.plan(store, engine="none").approved == ()
@@ -125,7 +117,7 @@ def result_plan(case: Path) -> list[dict[str, Any]]:
 
 def test_tombstones_are_compacted_when_asked(tmp_path: Path) -> None:
     store = samples.restore("1.5.9/healthy", tmp_path / "store")
-    menu()["mostly_deleted"].apply(store)
+    damage_menu()["mostly-deleted"](store)
     assert "CF607" in look(store, False).codes()
     fx.reconcile(store, case=tmp_path / "case", also_fix="CF607", engine="none", nobody_else=True)
     assert "CF607" not in look(store, False).codes()

@@ -12,7 +12,7 @@ import pytest
 import forensics as fx
 from forensics import samples
 from forensics.testing.builder import StoreBuilder
-from forensics.testing.store_damage import store_menu
+from forensics.testing.damage import damage_menu
 from forensics.testing.texts import Record
 
 SAMPLE = "1.5.9/healthy"
@@ -65,7 +65,7 @@ def kept(case: Path) -> int:
 
 def test_rows_that_were_passed_over_become_records(tmp_path: Path) -> None:
     store = samples.restore(SAMPLE, tmp_path / "store")
-    store_menu()["metadata-watermark-ahead"](store)
+    damage_menu()["metadata-watermark-ahead"](store)
     result = fx.reconcile(store, case=tmp_path / "case", nobody_else=True)
     assert result["verified"] == "checks+engine"
     assert result["remaining"] == []

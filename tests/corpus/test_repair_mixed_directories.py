@@ -14,7 +14,7 @@ import forensics as fx
 from forensics import samples
 from forensics.elsewhere import foreign_segments, true_home
 from forensics.engine.truth import expected_of
-from forensics.testing.menu import menu
+from forensics.testing.damage import damage_menu
 
 SAMPLE = "1.5.9/healthy-three-collections"
 
@@ -93,7 +93,7 @@ def test_ids_that_both_collections_had_prove_nothing(tmp_path: Path) -> None:
 
 def test_a_collection_that_only_lost_vectors_keeps_its_directory(tmp_path: Path) -> None:
     store = samples.restore("1.5.9/healthy", tmp_path / "store")
-    menu()["middle_lost"].apply(store)
-    menu()["rows_deleted"].apply(store)
+    damage_menu()["middle-lost"](store)
+    damage_menu()["rows-deleted"](store)
     assert {"CF501", "CF503"} <= set(fx.diagnose(store).codes())
     assert "put-directory-back" not in {action.kind for action in fx.plan(store).actions}

@@ -12,7 +12,7 @@ from forensics import samples
 from forensics.engine.truth import expected_of
 from forensics.readers.embeddings_queue import DELETE, UPDATE, UPSERT
 from forensics.testing.embedder import embed
-from forensics.testing.menu import Index
+from forensics.testing.index import Index
 
 EMBEDDER = "forensics.testing.embedder:embed"
 SAMPLE = "1.5.9/healthy"

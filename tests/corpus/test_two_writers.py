@@ -14,7 +14,7 @@ import forensics as fx
 from forensics.repair.foreign import UNMAP, VOUCH
 from forensics.testing.builder import StoreBuilder
 from forensics.testing.embedder import embed
-from forensics.testing.menu import Index
+from forensics.testing.index import Index
 from forensics.testing.texts import records
 
 EMBEDDER = "forensics.testing.embedder:embed"

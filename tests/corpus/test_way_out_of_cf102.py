@@ -8,14 +8,14 @@ from typing import Any
 
 import forensics as fx
 from forensics import samples
-from forensics.testing.store_damage import store_menu
+from forensics.testing.damage import damage_menu
 
 SAMPLE = "1.5.9/healthy"
 
 
 def test_what_the_finding_says_can_be_done(tmp_path: Path, say: Any) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
-    damage = store_menu()["table-page-zeroed"]
+    damage = damage_menu()["table-page-zeroed"]
     damage(store)
     (found,) = [f for f in fx.diagnose(store, deep=damage.deep).findings if f.code == "CF102"]
     assert found.remedy.safety == "manual"

@@ -1,4 +1,4 @@
-"""No text of a finding says "1 records": every damage of both menus, and one element of each kind alone."""
+"""No text of a finding says "1 records": every damage of the menu, and one element of each kind alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 import forensics as fx
 from forensics.model import Finding
 from forensics.report.text import finding_text
+from forensics.testing.damage import Damage, damage_menu
 from forensics.testing.damage_database import change
-from forensics.testing.menu import Entry, menu
-from forensics.testing.store_damage import Damage, store_menu
 from forensics.words import counted, plural, singular, unit_of
 
 Sample = Callable[[str], Path]
@@ -38,15 +37,8 @@ def wrong(diagnosis: fx.Diagnosis) -> list[str]:
     return [text for finding in diagnosis.findings for text in texts(finding) if WRONG.search(text)]
 
 
-@pytest.mark.parametrize("entry", menu().values(), ids=lambda entry: entry.name)
-def test_damages_of_the_index(entry: Entry, sample: Sample) -> None:
-    store = sample("1.5.9/healthy")
-    entry.apply(store)
-    assert wrong(fx.diagnose(store)) == []
-
-
-@pytest.mark.parametrize("damage", store_menu().values(), ids=lambda damage: damage.name)
-def test_damages_of_the_store(damage: Damage, sample: Sample) -> None:
+@pytest.mark.parametrize("damage", damage_menu().values(), ids=lambda damage: damage.name)
+def test_every_damage(damage: Damage, sample: Sample) -> None:
     store = sample(damage.sample)
     damage(store)
     assert wrong(fx.diagnose(store)) == []

@@ -16,7 +16,7 @@ from forensics.repair.options import RepairOptions
 from forensics.repair.site import Site
 from forensics.repair.vector_index import VectorIndex
 from forensics.store import Store
-from forensics.testing.menu import Index
+from forensics.testing.index import Index
 
 EMBEDDER = Embedder.load("forensics.testing.embedder:embed")
 

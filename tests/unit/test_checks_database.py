@@ -10,36 +10,30 @@ from pathlib import Path
 import pytest
 
 import forensics as fx
-from forensics.codes import lookup
 from forensics.model import Diagnosis, Finding
 from forensics.readers.integrity import damaged_tables
 from forensics.store import open_store
+from forensics.testing.damage import damage_menu
 from forensics.testing.damage_database import change, one
 from forensics.testing.damage_folder import DATABASE, segment_of
-from forensics.testing.store_damage import Damage, store_menu
+from forensics.testing.showing import shown
 
 Sample = Callable[[str], Path]
-DAMAGES = [damage for damage in store_menu().values() if damage.code.startswith("CF1")]
+DAMAGES = damage_menu().of("CF1")
 
 
 def found(diagnosis: Diagnosis, code: str) -> Finding:
     return next(finding for finding in diagnosis.findings if finding.code == code)
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
-def test_damage_is_named_and_nothing_else(damage: Damage, sample: Sample) -> None:
-    store = sample(damage.sample)
-    assert damage.code not in fx.diagnose(store, deep=damage.deep).codes()
-    damage(store)
-    diagnosis = fx.diagnose(store, deep=damage.deep)
-    own = () if lookup(damage.code).severity == "note" else (damage.code,)
-    assert damage.code in diagnosis.codes()
-    assert set(diagnosis.codes(notes=False)) == {*own, *damage.follows}
-    assert [check for check in diagnosis.checks if check.outcome in ("skipped", "partial", "crashed")] == []
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_and_nothing_else(name: str, tmp_path: Path) -> None:
+    shown(name, tmp_path)
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
-def test_looking_leaves_the_database_alone(damage: Damage, sample: Sample) -> None:
+@pytest.mark.parametrize("name", DAMAGES)
+def test_looking_leaves_the_database_alone(name: str, sample: Sample) -> None:
+    damage = DAMAGES[name]
     store = sample(damage.sample)
     damage(store)
     before = hashlib.sha256((store / DATABASE).read_bytes()).hexdigest(), sorted(store.iterdir())
@@ -49,7 +43,7 @@ def test_looking_leaves_the_database_alone(damage: Damage, sample: Sample) -> No
 
 def test_a_torn_header_says_what_is_wrong_with_it(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["header-torn"](store)
+    damage_menu()["header-torn"](store)
     finding = found(fx.diagnose(store), "CF101")
     assert finding.found["problems"][0] == "it does not begin with 'SQLite format 3'"
     assert finding.found["first_bytes"].startswith("53 51 4c 69 74 65 20 66")
@@ -59,7 +53,7 @@ def test_a_torn_header_says_what_is_wrong_with_it(sample: Sample) -> None:
 def test_a_cut_database_says_how_much_is_gone(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
     pages = one(store, "PRAGMA page_count")
-    store_menu()["database-cut"](store)
+    damage_menu()["database-cut"](store)
     finding = found(fx.diagnose(store), "CF104")
     assert finding.expected["pages"] == pages
     assert finding.found["bytes"] == (store / DATABASE).stat().st_size
@@ -69,7 +63,7 @@ def test_a_cut_database_says_how_much_is_gone(sample: Sample) -> None:
 
 def test_the_damaged_table_is_named(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["table-page-zeroed"](store)
+    damage_menu()["table-page-zeroed"](store)
     finding = found(fx.diagnose(store), "CF102")
     assert finding.found == {"tables": {"embeddings": "database disk image is malformed"}}
 
@@ -123,7 +117,7 @@ def _leaf_of(store: Path, table: str) -> int:
 
 def test_full_text_verdicts_name_the_library(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["full-text-index-emptied"](store)
+    damage_menu()["full-text-index-emptied"](store)
     finding = found(fx.diagnose(store, deep=True), "CF105")
     assert finding.found["sqlite"] == sqlite3.sqlite_version
     assert finding.remedy.action == "rebuild-full-text"
@@ -131,7 +125,7 @@ def test_full_text_verdicts_name_the_library(sample: Sample) -> None:
 
 def test_full_text_rows_are_compared_one_by_one(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["full-text-other-text"](store)
+    damage_menu()["full-text-other-text"](store)
     change(store, "DELETE FROM embedding_fulltext_search WHERE rowid = 9")
     finding = found(fx.diagnose(store, deep=True), "CF107")
     assert (finding.found["absent"], finding.found["other"], finding.found["extra"]) == (1, 3, 0)
@@ -149,7 +143,7 @@ def test_text_of_deleted_records_in_the_index_is_a_note(sample: Sample) -> None:
 
 def test_orphan_rows_are_counted_by_table(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["rows-orphaned"](store)
+    damage_menu()["rows-orphaned"](store)
     finding = found(fx.diagnose(store), "CF108")
     assert finding.found["embeddings"] == 1
     assert finding.found["embedding_metadata"] == 1
@@ -168,7 +162,7 @@ def test_numbers_of_deleted_collections_are_a_note(sample: Sample) -> None:
 def test_the_directory_of_a_lost_segment_row_is_proposed(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
     segment = segment_of(store)
-    store_menu()["vector-segment-row-deleted"](store)
+    damage_menu()["vector-segment-row-deleted"](store)
     finding = found(fx.diagnose(store), "CF110")
     assert finding.expected == {"METADATA": 1, "VECTOR": 1}
     assert finding.found["VECTOR"] == 0
@@ -179,7 +173,7 @@ def test_the_directory_of_a_lost_segment_row_is_proposed(sample: Sample) -> None
 def test_the_records_of_a_lost_segment_row_are_proposed(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
     segment = segment_of(store, "METADATA")
-    store_menu()["metadata-segment-row-deleted"](store)
+    damage_menu()["metadata-segment-row-deleted"](store)
     finding = found(fx.diagnose(store), "CF110")
     assert finding.found["candidates"]["METADATA"] == {"id": segment, "ids": 300, "shared": 250}
     assert finding.remedy.safety == "safe"
@@ -199,7 +193,7 @@ def test_without_the_directory_the_remedy_says_what_is_lost(sample: Sample) -> N
 
 def test_free_pages_are_measured(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["pages-freed"](store)
+    damage_menu()["pages-freed"](store)
     finding = found(fx.diagnose(store), "CF112")
     assert finding.count == one(store, "PRAGMA freelist_count")
     assert finding.found["bytes"] == finding.count * 4096

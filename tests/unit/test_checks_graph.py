@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from forensics.model import Finding
-from forensics.testing.menu import Index, menu
+from forensics.testing.damage import damage_menu
+from forensics.testing.index import Index
 from forensics.testing.showing import diagnosed, named, shown
 
 Sample = Callable[[str], Path]
-DAMAGES = {name: entry for name, entry in menu().items() if entry.codes and entry.codes[0].startswith("CF6")}
+DAMAGES = damage_menu().of("CF6")
 
 
 @pytest.fixture
@@ -34,10 +35,10 @@ def test_a_damage_is_named_and_nothing_else_is(damaged: Callable[..., Finding], 
 @pytest.mark.parametrize(
     ("name", "elements", "levels"),
     [
-        ("neighbour_out_of_range", 3, {"0": 3}),
-        ("count_too_high", 2, {"0": 2}),
-        ("neighbours_repeated", 6, {"0": 6}),
-        ("upper_link_to_the_ground", 1, {"1": 1}),
+        ("neighbour-out-of-range", 3, {"0": 3}),
+        ("count-too-high", 2, {"0": 2}),
+        ("neighbours-repeated", 6, {"0": 6}),
+        ("upper-link-to-the-ground", 1, {"1": 1}),
     ],
 )
 def test_faults_of_lists(
@@ -50,13 +51,13 @@ def test_faults_of_lists(
 
 
 def test_where_a_list_stands(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("neighbour_out_of_range")
+    finding = damaged("neighbour-out-of-range")
     assert finding.where[0].offset == finding.lists["elements"][0] * 268
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("entry_point_out_of_range", "past the last"), ("top_level_too_high", "up to level 2")],
+    [("entry-point-out-of-range", "past the last"), ("top-level-too-high", "up to level 2")],
 )
 def test_entry_points(damaged: Callable[..., Finding], name: str, problem: str) -> None:
     finding = damaged(name)
@@ -65,7 +66,7 @@ def test_entry_points(damaged: Callable[..., Finding], name: str, problem: str) 
 
 
 def test_what_no_search_reaches(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("made_unreachable")
+    finding = damaged("made-unreachable")
     assert finding.count == finding.found["unreached"] == 60
     assert finding.found["share"] == 0.24
     assert finding.expected["share_at_most"] == 0.05
@@ -88,7 +89,7 @@ def test_a_few_unreached_elements_are_a_note(sample: Sample) -> None:
 
 def test_unreached_elements_whose_twin_is_reached_are_a_note(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    menu()["made_unreachable"].apply(store)
+    damage_menu()["made-unreachable"](store)
     finding = named(diagnosed(store), "CF606")
     twin = next(n for n in range(250) if n not in finding.lists["elements"])
     with Index(store).level0() as level0:
@@ -130,7 +131,7 @@ def hide(store: Path, count: int) -> None:
 
 def test_tombstones_of_a_small_index_are_a_note(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    menu()["mostly_deleted"].apply(store)
+    damage_menu()["mostly-deleted"](store)
     few, many = diagnosed(sample("1.5.9/healthy-churned")), diagnosed(store)
     assert named(few, "CF607").severity == named(many, "CF607").severity == "note"
     assert (named(many, "CF607").count, named(many, "CF607").found["of"]) == (175, 250)
@@ -138,7 +139,7 @@ def test_tombstones_of_a_small_index_are_a_note(sample: Sample) -> None:
 
 
 def test_elements_without_links(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("links_emptied")
+    finding = damaged("links-emptied")
     assert (finding.count, finding.found["of"]) == (5, 250)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from forensics.model import Finding
-from forensics.testing.menu import menu
+from forensics.testing.damage import damage_menu
 from forensics.testing.showing import diagnosed, named, shown
 
 Sample = Callable[[str], Path]
-DAMAGES = {name: entry for name, entry in menu().items() if entry.codes and entry.codes[0].startswith("CF4")}
+DAMAGES = damage_menu().of("CF4")
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def test_a_damage_is_named_and_nothing_else_is(damaged: Callable[..., Finding], 
 @pytest.mark.parametrize(
     ("name", "problem", "offset"),
     [
-        ("id_map_removed", "does not exist", None),
-        ("id_map_emptied", "0 bytes", None),
-        ("id_map_hostile", "TUPLE1", 28),
-        ("id_map_malformed", "does not map str to int", None),
+        ("id-map-removed", "does not exist", None),
+        ("id-map-emptied", "0 bytes", None),
+        ("id-map-hostile", "TUPLE1", 28),
+        ("id-map-malformed", "does not map str to int", None),
     ],
 )
 def test_an_id_map_that_cannot_be_read(
@@ -52,7 +52,7 @@ def test_an_id_map_that_cannot_be_read(
 @pytest.mark.parametrize("seed", range(8))
 def test_an_id_map_cut_anywhere(sample: Sample, seed: int) -> None:
     store = sample("1.5.9/healthy")
-    menu()["id_map_cut"].apply(store, seed)
+    damage_menu()["id-map-cut"](store, seed)
     finding = named(diagnosed(store), "CF403")
     assert finding.found["offset"] <= finding.found["bytes"]
 
@@ -60,27 +60,27 @@ def test_an_id_map_cut_anywhere(sample: Sample, seed: int) -> None:
 def test_a_hostile_map_is_not_executed(
     damaged: Callable[..., Finding], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged("id_map_hostile")
+    damaged("id-map-hostile")
     assert "hello" not in capsys.readouterr().out
 
 
 def test_a_store_without_its_map_must_not_be_opened(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    menu()["id_map_removed"].apply(store)
+    damage_menu()["id-map-removed"](store)
     assert not diagnosed(store).store["safe_to_open"]
 
 
 def test_more_records_than_elements_are_lost_whatever_the_map_said(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    menu()["oldest_lost"].apply(store)
-    menu()["id_map_emptied"].apply(store)
+    damage_menu()["oldest-lost"](store)
+    damage_menu()["id-map-emptied"](store)
     finding = named(diagnosed(store), "CF501")
     assert finding.found["missing_at_least"] == 40
     assert finding.confidence == "likely"
 
 
 def test_entries_without_their_mirror(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("mirror_lost")
+    finding = damaged("mirror-lost")
     assert finding.count == 3
     assert len(finding.found["ids_whose_label_leads_elsewhere"]) == 3
     assert finding.remedy.safety == "safe"
@@ -96,37 +96,37 @@ def test_the_first_ids_unmapped_can_be_told_from_an_index_rebuilt(sample: Sample
 
 
 def test_a_counter_that_is_behind(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("counter_lowered")
+    finding = damaged("counter-lowered")
     assert finding.found == {"total_elements_added": 150, "highest_label": 250}
     assert (finding.count, finding.lists["labels"][:2]) == (100, [151, 152])
 
 
 def test_a_label_without_an_element(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("label_invented")
+    finding = damaged("label-invented")
     assert (finding.lists["ids"], finding.lists["labels"]) == (["invented"], [251])
     assert [cause.name for cause in finding.causes] == ["flush-without-vectors"]
     assert finding.remedy.loses == 0  # no record needs it
 
 
 def test_elements_without_an_id(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("ids_unmapped")
+    finding = damaged("ids-unmapped")
     assert finding.count == 5
     assert len(finding.lists["elements"]) == len(finding.lists["labels"]) == 5
 
 
 def test_a_label_on_two_elements(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("label_doubled")
+    finding = damaged("label-doubled")
     assert (finding.count, finding.lists["elements"]) == (1, [10, 20])
 
 
 def test_flagged_elements_of_records(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("records_flagged")
+    finding = damaged("records-flagged")
     assert sorted(finding.lists["elements"]) == [10, 11, 12, 13]
     assert finding.remedy.safety == "safe"
 
 
 def test_elements_without_a_label(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("labels_zeroed")
+    finding = damaged("labels-zeroed")
     assert finding.lists["elements"] == [247, 248, 249]
     assert finding.expected == {"labels": "1 to 250"}
     assert [cause.name for cause in finding.causes] == ["flush-cut"]

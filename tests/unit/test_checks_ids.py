@@ -13,11 +13,12 @@ from forensics.model import Finding
 from forensics.store import open_store
 from forensics.strays import elements_behind, left_behind
 from forensics.testing.builder import StoreBuilder
-from forensics.testing.menu import Index, menu
+from forensics.testing.damage import damage_menu
+from forensics.testing.index import Index
 from forensics.testing.showing import diagnosed, named, shown
 
 Sample = Callable[[str], Path]
-DAMAGES = {name: entry for name, entry in menu().items() if entry.codes and entry.codes[0].startswith("CF5")}
+DAMAGES = damage_menu().of("CF5")
 
 
 @pytest.fixture
@@ -93,14 +94,14 @@ def test_reserved_room_is_no_element_behind(sample: Sample) -> None:
 
 
 def test_a_gap_in_the_middle(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("middle_lost")
+    finding = damaged("middle-lost")
     assert finding.found["sequence"]["name"] == "middle"
     assert causes(finding) == [("two-writers", "likely")]
     assert "above seq_id 140" in finding.causes[0].evidence
 
 
 def test_an_index_that_was_not_started_anew_was_not_removed(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("oldest_lost")
+    finding = damaged("oldest-lost")
     assert finding.found["sequence"]["name"] == "oldest"
     assert causes(finding) == [("unknown", "possible")]
 
@@ -133,13 +134,13 @@ def test_pending_records_are_a_note(sample: Sample) -> None:
 
 
 def test_ids_that_only_the_index_has(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("rows_deleted")
+    finding = damaged("rows-deleted")
     assert (finding.count, len(finding.lists["ids"])) == (5, 5)
     assert finding.found["still_in_queue"] <= 1
 
 
 def test_a_vector_that_the_queue_contradicts(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("vector_stale")
+    finding = damaged("vector-stale")
     assert (finding.count, finding.found["compared"]) == (1, 1)
 
 
@@ -149,7 +150,7 @@ def test_an_add_of_an_existing_id_contradicts_nothing(sample: Sample) -> None:
     with Index(store).sql() as database:
         sql = "UPDATE embeddings SET seq_id = seq_id - 100 WHERE seq_id = 250"
         database.execute(sql)
-    menu()["vector_stale"].apply(store)
+    damage_menu()["vector-stale"](store)
     assert "CF504" not in diagnosed(store).codes()
 
 
@@ -173,7 +174,7 @@ def test_the_engine_loses_an_update_of_a_single_element(tmp_path: Path) -> None:
 
 
 def test_a_strangers_vector_under_a_copied_text(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("vectors_exchanged")
+    finding = damaged("vectors-exchanged")
     assert (finding.count, finding.confidence) == (1, "likely")
     assert (finding.found["groups"], finding.found["groups_that_agree"]) == (30, 29)
 

@@ -10,31 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import forensics as fx
-from forensics.codes import lookup
 from forensics.model import Diagnosis, Finding
 from forensics.readers.watermarks import decode_poisoned, whole_numbers
+from forensics.testing.damage import damage_menu
 from forensics.testing.damage_database import change
 from forensics.testing.damage_queue import poison, poisoned
-from forensics.testing.store_damage import Damage, store_menu
+from forensics.testing.showing import shown
 
 Sample = Callable[[str], Path]
-DAMAGES = [damage for damage in store_menu().values() if damage.code.startswith("CF2")]
+DAMAGES = damage_menu().of("CF2")
 
 
 def found(diagnosis: Diagnosis, code: str) -> Finding:
     return next(finding for finding in diagnosis.findings if finding.code == code)
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
-def test_damage_is_named_and_nothing_else(damage: Damage, sample: Sample) -> None:
-    store = sample(damage.sample)
-    assert damage.code not in fx.diagnose(store, deep=damage.deep).codes()
-    damage(store)
-    diagnosis = fx.diagnose(store, deep=damage.deep)
-    own = () if lookup(damage.code).severity == "note" else (damage.code,)
-    assert damage.code in diagnosis.codes()
-    assert set(diagnosis.codes(notes=False)) == {*own, *damage.follows}
-    assert [check for check in diagnosis.checks if check.outcome in ("skipped", "partial", "crashed")] == []
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_and_nothing_else(name: str, tmp_path: Path) -> None:
+    shown(name, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +81,7 @@ def test_both_watermarks_poisoned(sample: Sample) -> None:
 
 def test_an_edited_watermark_has_bounds(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["watermark-edited"](store)
+    damage_menu()["watermark-edited"](store)
     diagnosis = fx.diagnose(store)
     finding = found(diagnosis, "CF203")
     assert finding.expected == {"metadata": {"at_least": 300, "at_most": 300}}
@@ -129,7 +122,7 @@ def test_poisoned_and_emptied_are_both_named(sample: Sample) -> None:
 
 def test_a_watermark_ahead_says_where_it_should_be(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["watermark-ahead"](store)
+    damage_menu()["watermark-ahead"](store)
     diagnosis = fx.diagnose(store)
     finding = found(diagnosis, "CF204")
     assert finding.expected == {"vector": 250}
@@ -140,7 +133,7 @@ def test_a_watermark_ahead_says_where_it_should_be(sample: Sample) -> None:
 
 def test_a_metadata_watermark_ahead(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["metadata-watermark-ahead"](store)
+    damage_menu()["metadata-watermark-ahead"](store)
     finding = found(fx.diagnose(store), "CF204")
     assert finding.expected == {"metadata": 300}
     assert finding.found == {"metadata": 305, "opening_destroys": 0}
@@ -149,7 +142,7 @@ def test_a_metadata_watermark_ahead(sample: Sample) -> None:
 
 def test_a_stale_watermark_says_what_the_next_open_destroys(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["index-removed-watermark-kept"](store)
+    damage_menu()["index-removed-watermark-kept"](store)
     diagnosis = fx.diagnose(store)
     finding = found(diagnosis, "CF205")
     assert finding.expected["max_seq_id"] is None
@@ -160,7 +153,7 @@ def test_a_stale_watermark_says_what_the_next_open_destroys(sample: Sample) -> N
 
 def test_without_purging_a_stale_watermark_harms_nothing(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["index-removed-watermark-kept"](store)
+    damage_menu()["index-removed-watermark-kept"](store)
     change(store, "UPDATE embeddings_queue_config SET config_json_str = '{\"automatically_purge\": false}'")
     assert "CF205" not in fx.diagnose(store).codes()
 
@@ -169,7 +162,7 @@ def test_a_legacy_watermark_is_normal_before_the_migration(sample: Sample) -> No
     """0.4.24 has no vector row in max_seq_id: the id map holds the number."""
     assert "CF206" not in fx.diagnose(sample("0.4.24/healthy")).codes()
     store = sample("1.5.9/healthy")
-    store_menu()["watermark-in-map-only"](store)
+    damage_menu()["watermark-in-map-only"](store)
     finding = found(fx.diagnose(store), "CF206")
     assert finding.expected == {"max_seq_id": 250}
     assert finding.found == {"max_seq_id": None, "id_map": 250, "replayed": 1}
@@ -203,7 +196,7 @@ def test_applied_rows_are_not_read_again(sample: Sample) -> None:
 
 def test_a_row_without_vector_loses_what_nothing_else_holds(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["queue-vector-missing"](store)
+    damage_menu()["queue-vector-missing"](store)
     finding = found(fx.diagnose(store), "CF209")
     assert finding.lists["seq_ids"] == [300]
     assert (finding.remedy.safety, finding.remedy.loses) == ("lossy", 1)
@@ -211,7 +204,7 @@ def test_a_row_without_vector_loses_what_nothing_else_holds(sample: Sample) -> N
 
 def test_purged_rows_are_counted(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["queue-purged-too-far"](store)
+    damage_menu()["queue-purged-too-far"](store)
     finding = found(fx.diagnose(store), "CF212")
     assert finding.count == 30
     assert finding.found["watermark"] == 250
@@ -231,7 +224,7 @@ def test_waiting_for_the_metadata_segment_is_normal_without_an_obstacle(sample: 
 
 def test_the_obstacle_is_named(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["metadata-replay-wedged"](store)
+    damage_menu()["metadata-replay-wedged"](store)
     finding = found(fx.diagnose(store), "CF214")
     assert finding.count == 10
     assert finding.found["obstacles"][0] == "full-text table embedding_fulltext_search is gone"

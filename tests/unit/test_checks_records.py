@@ -11,13 +11,12 @@ import pytest
 
 from forensics.checks.id_text import alike, malformed, trimmed
 from forensics.model import Finding
-from forensics.testing.menu import Index, menu
+from forensics.testing.damage import damage_menu
+from forensics.testing.index import Index
 from forensics.testing.showing import diagnosed, named, shown
 
 Sample = Callable[[str], Path]
-DAMAGES = {
-    name: entry for name, entry in menu().items() if any(code.startswith("CF7") for code in entry.codes)
-}
+DAMAGES = damage_menu().of("CF7")
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_what_does_not_look_alike(names: list[str]) -> None:
 
 
 def test_padded_ids(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("ids_padded")
+    finding = damaged("ids-padded")
     assert finding.found["kinds"] == {"white space at an end": 2, "zero-width character": 1}
     assert finding.remedy.safety == "safe"
     assert len(finding.lists["ids"]) == len(finding.lists["rowids"]) == 3
@@ -130,12 +129,12 @@ def test_case_alone_is_a_note(sample: Sample) -> None:
 
 
 def test_an_id_on_two_rows(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("id_doubled")
+    finding = damaged("id-doubled")
     assert (finding.count, finding.found["rows"]) == (1, 2)
 
 
 def test_vectors_that_are_not_finite(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("vectors_not_finite")
+    finding = damaged("vectors-not-finite")
     assert finding.lists["elements"] == [5, 6]
     assert finding.where[0].offset == 5 * 268
 
@@ -156,25 +155,25 @@ def test_vectors_of_pending_rows_are_looked_at(sample: Sample) -> None:
 def test_zero_vectors_cost_something_under_cosine_alone(
     sample: Sample, damaged: Callable[..., Finding]
 ) -> None:
-    assert damaged("vectors_zeroed").lists["elements"] == [7, 8]
+    assert damaged("vectors-zeroed").lists["elements"] == [7, 8]
     store = sample("1.2.1/healthy")
-    menu()["vectors_zeroed"].apply(store)
+    damage_menu()["vectors-zeroed"](store)
     assert named(diagnosed(store), "CF705").severity == "note"
 
 
 def test_vectors_that_are_too_long(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("vectors_stretched")
+    finding = damaged("vectors-stretched")
     assert finding.lists["elements"] == [9, 10, 11]
     assert finding.found["norms"] == [5.0, 5.0, 5.0]
 
 
 def test_records_without_a_document_are_a_note(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    menu()["documents_removed"].apply(store)
+    damage_menu()["documents-removed"](store)
     finding = named(diagnosed(store), "CF707")
     assert (finding.severity, finding.count, finding.lists["rowids"]) == ("note", 3, [3, 4, 5])
     assert finding.found["without_metadata_too"] == 0
 
 
 def test_documents_that_are_no_text(damaged: Callable[..., Finding]) -> None:
-    assert damaged("documents_not_text").lists["rowids"] == [8, 9]
+    assert damaged("documents-not-text").lists["rowids"] == [8, 9]

@@ -11,12 +11,13 @@ import pytest
 
 from forensics.model import Finding
 from forensics.testing.builder import StoreBuilder
-from forensics.testing.menu import Index, menu
+from forensics.testing.damage import damage_menu
+from forensics.testing.index import Index
 from forensics.testing.showing import diagnosed, named, shown
 from forensics.testing.texts import records
 
 Sample = Callable[[str], Path]
-DAMAGES = {name: entry for name, entry in menu().items() if entry.codes and entry.codes[0].startswith("CF3")}
+DAMAGES = damage_menu().of("CF3")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_damage_is_named_and_nothing_else_is(damaged: Callable[..., Finding], 
 
 
 def test_a_removed_directory(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("directory_removed")
+    finding = damaged("directory-removed")
     assert (finding.count, finding.unit) == (300, "records")
     assert finding.found["state"] == "absent"
     assert (finding.found["pending"], finding.found["missing"]) == (51, 249)
@@ -53,10 +54,10 @@ def test_a_removed_directory_of_a_queue_that_is_kept_whole_loses_nothing(sample:
 @pytest.mark.parametrize(
     ("name", "missing", "action", "safety"),
     [
-        ("header_removed", "header.bin", "rebuild-header", "safe"),
-        ("link_lists_removed", "link_lists.bin", "rewrite-link-lists", "safe"),
-        ("lengths_removed", "length.bin", "restore-lengths", "lossy"),
-        ("level0_removed", "data_level0.bin", "rebuild-segment", "lossy"),
+        ("header-removed", "header.bin", "rebuild-header", "safe"),
+        ("link-lists-removed", "link_lists.bin", "rewrite-link-lists", "safe"),
+        ("lengths-removed", "length.bin", "restore-lengths", "lossy"),
+        ("level0-removed", "data_level0.bin", "rebuild-segment", "lossy"),
     ],
 )
 def test_a_removed_file(
@@ -68,17 +69,17 @@ def test_a_removed_file(
 
 
 def test_a_lost_header_hides_what_needs_it_and_says_so(damaged: Callable[..., Finding]) -> None:
-    assert {"CF304", "CF408", "CF501", "CF601"} <= set(damaged("header_zeroed").follows)
+    assert {"CF304", "CF408", "CF501", "CF601"} <= set(damaged("header-zeroed").follows)
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("header_halved", "50 bytes"),
-        ("header_zeroed", "persistence version"),
-        ("header_bit_flipped", "element size"),
-        ("header_counts_too_few", "10 that ids need stand behind"),
-        ("header_counts_too_many", "only 250 labels were ever given"),
+        ("header-halved", "50 bytes"),
+        ("header-zeroed", "persistence version"),
+        ("header-element-size-flipped", "element size"),
+        ("header-counts-too-few", "10 that ids need stand behind"),
+        ("header-counts-too-many", "only 250 labels were ever given"),
     ],
 )
 def test_a_header_says_what_contradicts_what(damaged: Callable[..., Finding], name: str, text: str) -> None:
@@ -86,59 +87,59 @@ def test_a_header_says_what_contradicts_what(damaged: Callable[..., Finding], na
 
 
 def test_a_cut_flush_is_named_as_the_cause(damaged: Callable[..., Finding]) -> None:
-    assert [cause.name for cause in damaged("header_counts_too_many").causes] == ["flush-cut"]
+    assert [cause.name for cause in damaged("header-counts-too-many").causes] == ["flush-cut"]
 
 
 def test_half_of_level_0(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("level0_halved")
+    finding = damaged("level0-halved")
     assert finding.expected["elements"] == 250
     assert finding.found["elements"] == 125
     assert finding.remedy.loses == finding.found["records_without_vector"] == 125
 
 
 def test_lost_norms_cost_something_under_cosine_alone(damaged: Callable[..., Finding]) -> None:
-    cosine, l2 = damaged("lengths_emptied"), damaged("lengths_emptied", sample="1.2.1/healthy")
+    cosine, l2 = damaged("lengths-emptied"), damaged("lengths-emptied", sample="1.2.1/healthy")
     assert (cosine.remedy.safety, cosine.remedy.loses) == ("lossy", 250)
     assert (l2.remedy.safety, l2.remedy.loses) == ("safe", 0)
 
 
 def test_link_lists_that_cannot_be_walked(damaged: Callable[..., Finding]) -> None:
-    empty, torn = damaged("link_lists_emptied"), damaged("link_list_size_torn")
+    empty, torn = damaged("link-lists-emptied"), damaged("link-list-size-torn")
     assert (empty.count, empty.found["elements"]) == (250, 0)
     assert "not a whole number of lists" in torn.found["problem"]
 
 
 def test_bloated_link_lists_cost_no_reading(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("link_lists_bloated")
+    finding = damaged("link-lists-bloated")
     assert finding.found["bytes"] == 4 << 30
     assert finding.found["allocated"] < 1 << 20
     assert finding.expected["bytes"] < 10_000
 
 
 def test_a_frozen_capacity(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("capacity_frozen")
+    finding = damaged("capacity-frozen")
     assert finding.found["max_elements"] == finding.found["cur_element_count"] == 250
     assert finding.confidence == "likely"
 
 
 def test_a_runaway_counter(damaged: Callable[..., Finding]) -> None:
-    assert damaged("counter_run_away").found == {"total_elements_added": 100_250, "elements": 250}
+    assert damaged("counter-run-away").found == {"total_elements_added": 100_250, "elements": 250}
 
 
 def test_a_tail_behind_the_last_list(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("link_lists_appended_to")
+    finding = damaged("link-lists-appended-to")
     assert finding.found["link_lists.bin"]["bytes"] == finding.expected["link_lists.bin"]["bytes"] + 10
 
 
 def test_broken_norms(damaged: Callable[..., Finding]) -> None:
-    finding = damaged("norms_broken")
+    finding = damaged("norms-broken")
     assert finding.lists["elements"] == [3, 5, 8]
     assert finding.found["norms"] == ["nan", "-1.0", "0.0"]
 
 
 def test_garbage_in_length_bin_of_l2_is_normal(sample: Sample) -> None:
     store = sample("1.2.1/healthy")
-    menu()["norms_broken"].apply(store)
+    damage_menu()["norms-broken"](store)
     assert diagnosed(store).codes(notes=False) == ()
 
 

@@ -13,33 +13,22 @@ import pytest
 
 import forensics as fx
 from forensics import samples
-from forensics.codes import lookup
 from forensics.model import Diagnosis, Finding
+from forensics.testing.damage import damage_menu
 from forensics.testing.damage_folder import orphan_name, segment_of
-from forensics.testing.store_damage import Damage, store_menu
+from forensics.testing.showing import shown
 
 Sample = Callable[[str], Path]
-LEVEL = ("CF0",)
+DAMAGES = damage_menu().of("CF0")
 
 
 def found(diagnosis: Diagnosis, code: str) -> Finding:
     return next(finding for finding in diagnosis.findings if finding.code == code)
 
 
-def menu(*levels: str) -> list[Damage]:
-    return [damage for damage in store_menu().values() if damage.code[:3] in levels]
-
-
-@pytest.mark.parametrize("damage", menu(*LEVEL), ids=lambda damage: damage.name)
-def test_damage_is_named_and_nothing_else(damage: Damage, sample: Sample) -> None:
-    store = sample(damage.sample)
-    assert damage.code not in fx.diagnose(store, deep=damage.deep).codes()
-    damage(store)
-    diagnosis = fx.diagnose(store, deep=damage.deep)
-    own = () if lookup(damage.code).severity == "note" else (damage.code,)
-    assert damage.code in diagnosis.codes()
-    assert set(diagnosis.codes(notes=False)) == {*own, *damage.follows}
-    assert [check for check in diagnosis.checks if check.outcome in ("skipped", "partial", "crashed")] == []
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_and_nothing_else(name: str, tmp_path: Path) -> None:
+    shown(name, tmp_path)
 
 
 def test_remains_say_what_they_hold(sample: Sample) -> None:
@@ -54,7 +43,7 @@ def test_remains_say_what_they_hold(sample: Sample) -> None:
 
 def test_an_interrupted_repair_is_named(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["database-is-directory"](store)
+    damage_menu()["database-is-directory"](store)
     assert found(fx.diagnose(store), "CF001").causes[0].name == "a repair was interrupted"
 
 
@@ -69,7 +58,7 @@ def test_a_journal_of_zeros_is_only_a_note(sample: Sample) -> None:
 
 def test_the_journal_is_neither_used_nor_removed(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["journal-left"](store)
+    damage_menu()["journal-left"](store)
     before = {path.name: path.read_bytes() for path in store.iterdir() if path.is_file()}
     diagnosis = fx.diagnose(store)
     assert diagnosis.collections[0].records == 300
@@ -117,7 +106,7 @@ def test_deleted_files_that_live_on_are_named(holder: tuple[Path, subprocess.Pop
 
 def test_a_copy_of_a_living_directory_holds_nothing_new(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["directory-orphaned"](store)
+    damage_menu()["directory-orphaned"](store)
     finding = found(fx.diagnose(store), "CF006")
     assert finding.found["directories"][0]["directory"] == orphan_name(0)
     assert finding.found["directories"][0]["ids"] == 250
@@ -215,7 +204,7 @@ def test_a_file_of_another_user_is_named(sample: Sample) -> None:
 
 def test_what_a_link_leads_to_is_not_read(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
-    store_menu()["link-inside"](store)
+    damage_menu()["link-inside"](store)
     finding = found(fx.diagnose(store), "CF011")
     assert finding.found["entries"] == [
         {"file": "chroma.sqlite3.latest", "kind": "link", "target": str(store / "chroma.sqlite3")}

@@ -14,7 +14,7 @@ from forensics.codes import catalogue
 from forensics.model import SEVERITIES
 from forensics.repair.undo import undo
 from forensics.seal import compare, seal
-from forensics.testing.menu import menu
+from forensics.testing.damage import damage_menu
 
 Sample = Callable[[str], Path]
 Say = Callable[..., Any]
@@ -113,11 +113,11 @@ def test_a_diagnosis_has_these_types(name: str, sample: Sample, say: Say) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [one for one, entry in menu().items() if {"CF704", "CF609", "CF705"} & set(entry.codes)]
+    "name", [one for one, entry in damage_menu().items() if {"CF704", "CF609", "CF705"} & set(entry.codes)]
 )
 def test_numbers_that_json_does_not_have_are_named(name: str, sample: Sample, say: Say) -> None:
     store = sample("1.5.9/healthy")
-    menu()[name].apply(store)
+    damage_menu()[name](store)
     said = say("diagnose", store, "--format", "json", "--case", "case")
     assert said.status == 4
     data = said.data

@@ -15,7 +15,7 @@ from forensics.model import Plan
 from forensics.repair.options import HOUSEKEEPING, RepairOptions
 from forensics.repair.planner import make_plan
 from forensics.repair.proposals import ORDER, STRUCTURAL, merged, propose
-from forensics.testing.menu import menu
+from forensics.testing.damage import damage_menu
 
 EMBEDDER = "forensics.testing.embedder:embed"
 
@@ -28,7 +28,7 @@ def plan_of(store: Path, **options: Any) -> Plan:
 def damaged(tmp_path: Path, *names: str, sample: str = "1.5.9/healthy") -> Path:
     store = samples.restore(sample, tmp_path / "store")
     for name in names:
-        menu()[name].apply(store)
+        damage_menu()[name](store)
     return store
 
 
@@ -70,7 +70,7 @@ def test_unknown_options_in_json_are_refused() -> None:
 
 
 def test_an_embedder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "oldest_lost")
+    store = damaged(tmp_path, "oldest-lost")
     with pytest.raises(UsageError, match="no_such_module"):
         plan_of(store, embedder="no_such_module:embed")
 
@@ -126,7 +126,7 @@ def test_a_healthy_store_gets_an_empty_plan(tmp_path: Path) -> None:
 
 
 def test_planning_writes_nothing_and_is_the_same_each_time(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "label_doubled", "ids_padded", "neighbour_out_of_range")
+    store = damaged(tmp_path, "label-doubled", "ids-padded", "neighbour-out-of-range")
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
     first, second = (plan_of(store, embedder=EMBEDDER).to_json() for _ in range(2))
     assert first == second
@@ -134,39 +134,39 @@ def test_planning_writes_nothing_and_is_the_same_each_time(tmp_path: Path) -> No
 
 
 def test_actions_come_in_the_order_in_which_they_compose(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "middle_lost", "neighbour_out_of_range", "counter_lowered", "ids_padded")
+    store = damaged(tmp_path, "middle-lost", "neighbour-out-of-range", "counter-lowered", "ids-padded")
     ranks = [ORDER.index(kind) for kind in kinds(plan_of(store, embedder=EMBEDDER))]
     assert ranks == sorted(ranks)
     assert len(ranks) >= 5
 
 
 def test_a_missing_record_costs_an_addition_not_a_new_index(tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "middle_lost"), embedder=EMBEDDER)
+    plan = plan_of(damaged(tmp_path, "middle-lost"), embedder=EMBEDDER)
     assert "add-missing-vectors" in kinds(plan)
     assert "rebuild-segment" not in kinds(plan)
 
 
 def test_a_new_index_makes_its_repairs_unnecessary(tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "level0_removed", "counter_lowered"), embedder=EMBEDDER)
+    plan = plan_of(damaged(tmp_path, "level0-removed", "counter-lowered"), embedder=EMBEDDER)
     assert kinds(plan)[0] == "rebuild-segment"
     assert not STRUCTURAL - {"relink-elements"} & set(kinds(plan))
 
 
 def test_a_declined_code_is_left_and_said(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "neighbour_out_of_range", "ids_padded")
+    store = damaged(tmp_path, "neighbour-out-of-range", "ids-padded")
     plan = plan_of(store, decline="CF701")
     assert "trim-ids" not in kinds(plan)
     assert plan.remaining == ("CF701",)
 
 
 def test_only_the_codes_asked_for_are_repaired(tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "neighbour_out_of_range", "ids_padded"), only="CF701")
+    plan = plan_of(damaged(tmp_path, "neighbour-out-of-range", "ids-padded"), only="CF701")
     assert kinds(plan) == ["trim-ids"]
     assert plan.remaining == ("CF601",)
 
 
 def test_a_refused_proof_is_told_and_needs_its_loss_accepted(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "id_map_removed")
+    store = damaged(tmp_path, "id-map-removed")
     plan = plan_of(store)
     assert kinds(plan) == []
     assert plan.remaining == ("CF401",)
@@ -179,7 +179,7 @@ def test_a_refused_proof_is_told_and_needs_its_loss_accepted(tmp_path: Path) -> 
 
 
 def test_an_unverified_embedder_needs_a_confirmation_of_its_own(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "directory_removed")
+    store = damaged(tmp_path, "directory-removed")
     with fx.open_store(store) as opened:
         opened.collection("terms")
     import sqlite3
@@ -214,13 +214,13 @@ def test_colliding_ids_are_kept_and_said(tmp_path: Path) -> None:
     ("ids", "wanted"), [("keep", []), ("delete", ["delete-ids"]), ("trim", ["trim-ids"])]
 )
 def test_what_becomes_of_malformed_ids_is_a_choice(ids: str, wanted: list[str], tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "ids_padded"), ids=ids)
+    plan = plan_of(damaged(tmp_path, "ids-padded"), ids=ids)
     assert kinds(plan) == wanted
 
 
 def test_other_copies_are_used_when_named(tmp_path: Path) -> None:
     other = samples.restore("1.5.9/healthy", tmp_path / "other")
-    store = damaged(tmp_path, "oldest_lost")
+    store = damaged(tmp_path, "oldest-lost")
     plan = plan_of(store, also=[other])
     added = next(action for action in plan.approved if action.kind == "add-missing-vectors")
     assert added.parameters["from_also"] == 40
@@ -236,7 +236,7 @@ def half_wrong(texts: list[str]) -> np.ndarray:
 
 
 def test_an_embedder_that_is_right_half_of_the_time_is_refused(tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "oldest_lost"), embedder=f"{__name__}:half_wrong")
+    plan = plan_of(damaged(tmp_path, "oldest-lost"), embedder=f"{__name__}:half_wrong")
     assert "add-missing-vectors" not in kinds(plan)
     assert "0.999 is needed" in str(plan.losses[0]["reason"])
 
@@ -253,7 +253,7 @@ def own_file(tmp_path: Path, *, spoiled: bool = False) -> Path:
 
 
 def test_a_source_that_agrees_with_survivors_gives_the_missing_vectors(tmp_path: Path) -> None:
-    store, path = damaged(tmp_path, "oldest_lost"), own_file(tmp_path)
+    store, path = damaged(tmp_path, "oldest-lost"), own_file(tmp_path)
     plan = plan_of(store, source=[path])
     added = next(action for action in plan.approved if action.kind == "add-missing-vectors")
     assert added.parameters["from_source"] == 40
@@ -264,7 +264,7 @@ def test_a_source_that_agrees_with_survivors_gives_the_missing_vectors(tmp_path:
 
 
 def test_a_source_that_disagrees_is_refused_with_figures(tmp_path: Path) -> None:
-    plan = plan_of(damaged(tmp_path, "oldest_lost"), source=[own_file(tmp_path, spoiled=True)])
+    plan = plan_of(damaged(tmp_path, "oldest-lost"), source=[own_file(tmp_path, spoiled=True)])
     assert "add-missing-vectors" not in kinds(plan)
     assert "the source was refused" in str(plan.losses[0]["reason"])
     assert "lowest cosine" in str(plan.losses[0]["reason"])
@@ -279,7 +279,7 @@ def test_a_source_of_json_lines(tmp_path: Path) -> None:
         json.dumps({"id": i, "embedding": v.tolist()}) for i, v in zip(truth.ids, truth.vectors, strict=True)
     )
     path.write_text("\n".join(lines))
-    assert plan_of(damaged(tmp_path, "oldest_lost"), source=[path]).effects[0].reattached == 40
+    assert plan_of(damaged(tmp_path, "oldest-lost"), source=[path]).effects[0].reattached == 40
 
 
 @pytest.mark.parametrize(("name", "text"), [("x.csv", "a,b"), ("x.jsonl", "{}"), ("x.npz", "no zip")])
@@ -287,4 +287,4 @@ def test_a_file_that_holds_no_vectors_is_refused(name: str, text: str, tmp_path:
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(UsageError, match=name):
-        plan_of(damaged(tmp_path, "oldest_lost"), source=[path])
+        plan_of(damaged(tmp_path, "oldest-lost"), source=[path])

@@ -14,7 +14,7 @@ from forensics.absent import Absent
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.layout import level0_dtype
 from forensics.recall import K, Recall, measure_recall, search, searchable
-from forensics.testing.menu import Index
+from forensics.testing.index import Index
 from forensics.testing.showing import named
 
 hnswlib = pytest.importorskip("hnswlib")

@@ -184,14 +184,14 @@ def test_what_is_lost_is_listed_in_the_case(tmp_path: Path) -> None:
 
 
 def test_quarantined_records_can_be_read_back(tmp_path: Path) -> None:
-    from forensics.testing.menu import menu
+    from forensics.testing.damage import damage_menu
 
     store = samples.restore("1.5.9/healthy", tmp_path / "store")
     with fx.open_store(store) as opened:
         before = opened.collection("terms").records
         vectors = opened.collection("terms").vector.files.vectors(before.elements[before.indexed])
         known = dict(zip(before.ids(before.indexed), vectors, strict=True))
-    menu()["rows_deleted"].apply(store)
+    damage_menu()["rows-deleted"](store)
     fx.reconcile(store, case=tmp_path / "case", engine="none", nobody_else=True)
     path = tmp_path / "case" / "evidence" / "quarantined-terms-quarantine-ghosts.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]

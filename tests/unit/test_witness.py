@@ -18,9 +18,10 @@ from forensics.repair.embedding import Embedder, try_embedder
 from forensics.repair.foreign import UNMAP
 from forensics.sources import documents
 from forensics.store import open_store
+from forensics.testing.damage import damage_menu
+from forensics.testing.damage_embedder import MIXED, SWAPPED
 from forensics.testing.embedder import embed
-from forensics.testing.menu import Index, embedder_menu, menu
-from forensics.testing.menu_embedder import MIXED, SWAPPED
+from forensics.testing.index import Index
 
 EMBEDDER = "forensics.testing.embedder:embed"
 HEALTHY = "1.5.9/healthy"
@@ -44,7 +45,7 @@ def narrow(texts: list[str]) -> np.ndarray:
 def damaged(tmp_path: Path, *damages: str) -> Path:
     store = samples.restore(HEALTHY, tmp_path / "store")
     for name in damages:
-        (embedder_menu() | menu())[name].apply(store)
+        damage_menu()[name](store)
     return store
 
 
@@ -81,7 +82,7 @@ def kinds(case: Path) -> list[str]:
 
 
 def test_without_an_embedder_nobody_is_asked(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "vectors_swapped", "embedders_mixed")
+    store = damaged(tmp_path, "vectors-swapped", "embedders-mixed")
     assert outcome(store, "CF810", None)[0] == "not-asked"
     assert not {"CF505", "CF810"} & set(found(store, None))
     only = fx.diagnose(store, only=["CF810"])
@@ -95,7 +96,7 @@ def test_of_a_healthy_store_it_says_nothing(tmp_path: Path) -> None:
 
 
 def test_vectors_of_each_other_are_named_with_their_owners(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "vectors_swapped")
+    store = damaged(tmp_path, "vectors-swapped")
     findings = found(store)
     assert "CF810" not in findings
     finding = findings["CF505"]
@@ -107,7 +108,7 @@ def test_vectors_of_each_other_are_named_with_their_owners(tmp_path: Path) -> No
 
 
 def test_vectors_of_another_embedder_are_a_block(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "embedders_mixed")
+    store = damaged(tmp_path, "embedders-mixed")
     findings = found(store)
     assert "CF505" not in findings
     finding = findings["CF810"]
@@ -117,7 +118,7 @@ def test_vectors_of_another_embedder_are_a_block(tmp_path: Path) -> None:
 
 
 def test_no_vector_is_both(tmp_path: Path) -> None:
-    store = damaged(tmp_path, "embedders_mixed", "vectors_swapped")
+    store = damaged(tmp_path, "embedders-mixed", "vectors-swapped")
     findings = found(store)
     foreign, mixed = (set(findings[code].lists["ids"]) for code in ("CF505", "CF810"))
     assert not foreign & mixed
@@ -158,7 +159,7 @@ def test_the_embedder_of_one_collection_says_nothing_of_another(tmp_path: Path) 
 
 def test_where_the_embedder_can_be_asked_equal_documents_do_not_guess(tmp_path: Path) -> None:
     """Of two records with one document the later one is named by guess, the wrong one by the embedder."""
-    store = damaged(tmp_path, "vectors_exchanged")
+    store = damaged(tmp_path, "vectors-exchanged")
     assert found(store, None)["CF505"].confidence == "likely"
     wrong = not_its_own(store)
     finding = found(store)["CF505"]
@@ -169,7 +170,7 @@ def test_where_the_embedder_can_be_asked_equal_documents_do_not_guess(tmp_path: 
 
 
 def test_vectors_of_each_other_come_back_from_level_0(tmp_path: Path) -> None:
-    store, case = damaged(tmp_path, "vectors_swapped"), tmp_path / "case"
+    store, case = damaged(tmp_path, "vectors-swapped"), tmp_path / "case"
     result = repaired(store, case)
     assert result["verified"] == "checks"
     assert result["records"]["reembedded"] == 0
@@ -180,7 +181,7 @@ def test_vectors_of_each_other_come_back_from_level_0(tmp_path: Path) -> None:
 
 
 def test_a_vector_that_is_overwritten_is_embedded_again_and_found_by_its_text(tmp_path: Path) -> None:
-    store, case = damaged(tmp_path, "vectors_exchanged"), tmp_path / "case"
+    store, case = damaged(tmp_path, "vectors-exchanged"), tmp_path / "case"
     wrong = not_its_own(store)
     assert len(wrong) == 1
     result = repaired(store, case)
@@ -195,7 +196,7 @@ def test_a_vector_that_is_overwritten_is_embedded_again_and_found_by_its_text(tm
 
 
 def test_vectors_of_another_embedder_are_left_to_a_person(tmp_path: Path) -> None:
-    store, case = damaged(tmp_path, "embedders_mixed", "oldest_lost"), tmp_path / "case"
+    store, case = damaged(tmp_path, "embedders-mixed", "oldest-lost"), tmp_path / "case"
     before = not_its_own(store)
     result = repaired(store, case)
     assert (result["verified"], result["remaining"]) == ("checks", ["CF810"])
@@ -203,7 +204,7 @@ def test_vectors_of_another_embedder_are_left_to_a_person(tmp_path: Path) -> Non
 
 
 def test_a_plan_from_a_diagnosis_without_the_embedder_is_verified_without_it(tmp_path: Path) -> None:
-    store, case = damaged(tmp_path, "embedders_mixed", "oldest_lost"), tmp_path / "case"
+    store, case = damaged(tmp_path, "embedders-mixed", "oldest-lost"), tmp_path / "case"
     fx.plan(store, case=case, diagnosis=fx.diagnose(store), embedder=EMBEDDER, engine="none")
     assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
 
@@ -259,7 +260,7 @@ def test_where_lengths_are_kept_they_count(tmp_path: Path) -> None:
 
 def test_with_swapped_survivors_the_right_embedder_brings_the_lost_ones_back(tmp_path: Path) -> None:
     """Both at once: the trial passes, the lost are embedded, the swapped get their own."""
-    store, case = damaged(tmp_path, "oldest_lost", "vectors_swapped"), tmp_path / "case"
+    store, case = damaged(tmp_path, "oldest-lost", "vectors-swapped"), tmp_path / "case"
     result = repaired(store, case)
     assert (result["verified"], result["remaining"]) == ("checks", [])
     assert result["records"]["reembedded"] == 40

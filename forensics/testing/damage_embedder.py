@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from forensics.testing.menu import Index, damage
+from forensics.testing.index import Index, index_damage
 
 SWAPPED, MIXED = 6, 25
 
 
-@damage("CF505", embedder=True)
+@index_damage("vectors-swapped", "CF505", embedder=True)
 def vectors_swapped(index: Index, random: np.random.Generator) -> None:
     """Six records have each other's vectors, in a circle."""
     places = [int(index.elements([name])[0]) for name in sorted(index.some_ids(random, SWAPPED))]
@@ -17,7 +17,7 @@ def vectors_swapped(index: Index, random: np.random.Generator) -> None:
         level0["vector"][places] = np.roll(level0["vector"][places], 1, axis=0)
 
 
-@damage("CF810", embedder=True)
+@index_damage("embedders-mixed", "CF810", embedder=True)
 def embedders_mixed(index: Index, random: np.random.Generator) -> None:
     """Twenty-five records in a row have vectors of another embedder, of the same dimension."""
     with index.level0() as level0:

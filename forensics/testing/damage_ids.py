@@ -7,42 +7,30 @@ import os
 import numpy as np
 
 from forensics.readers import layout
-from forensics.testing.menu import Index, damage
+from forensics.testing.index import Index, index_damage
 
 
-@damage("CF401")
-def id_map_removed(index: Index, random: np.random.Generator) -> None:
-    """index_metadata.pickle is deleted beside a full index."""
-    index.path(layout.ID_MAP_FILE).unlink()
-
-
-@damage("CF402")
-def id_map_emptied(index: Index, random: np.random.Generator) -> None:
-    """index_metadata.pickle is truncated to nothing."""
-    os.truncate(index.path(layout.ID_MAP_FILE), 0)
-
-
-@damage("CF403")
+@index_damage("id-map-cut", "CF403")
 def id_map_cut(index: Index, random: np.random.Generator) -> None:
     """index_metadata.pickle ends somewhere before its STOP opcode."""
     path = index.path(layout.ID_MAP_FILE)
     os.truncate(path, int(random.integers(10, path.stat().st_size - 10)))
 
 
-@damage("CF404")
+@index_damage("id-map-hostile", "CF404")
 def id_map_hostile(index: Index, random: np.random.Generator) -> None:
     """index_metadata.pickle calls a function when it is loaded as a pickle."""
     index.path(layout.ID_MAP_FILE).write_bytes(b"\x80\x03cbuiltins\nprint\nX\x05\x00\x00\x00hello\x85R.")
 
 
-@damage("CF405")
+@index_damage("id-map-malformed", "CF405")
 def id_map_malformed(index: Index, random: np.random.Generator) -> None:
     """index_metadata.pickle loads, and maps ids to texts."""
     with index.id_map() as state:
         state["id_to_label"] = {name: str(label) for name, label in state["id_to_label"].items()}
 
 
-@damage("CF406")
+@index_damage("mirror-lost", "CF406")
 def mirror_lost(index: Index, random: np.random.Generator) -> None:
     """Three entries of label_to_id are gone."""
     with index.id_map() as state:
@@ -50,14 +38,14 @@ def mirror_lost(index: Index, random: np.random.Generator) -> None:
             del state["label_to_id"][label]
 
 
-@damage("CF407")
+@index_damage("counter-lowered", "CF407")
 def counter_lowered(index: Index, random: np.random.Generator) -> None:
     """total_elements_added is 100 too low."""
     with index.id_map() as state:
         state["total_elements_added"] -= 100
 
 
-@damage("CF408", "CF503")
+@index_damage("label-invented", "CF408", "CF503")
 def label_invented(index: Index, random: np.random.Generator) -> None:
     """The id map has an id and a label that exist nowhere else."""
     with index.id_map() as state:
@@ -66,40 +54,40 @@ def label_invented(index: Index, random: np.random.Generator) -> None:
         state["id_to_label"]["invented"], state["label_to_id"][label] = label, "invented"
 
 
-@damage("CF409", "CF501")
+@index_damage("ids-unmapped", "CF409", "CF501")
 def ids_unmapped(index: Index, random: np.random.Generator) -> None:
     """Five ids are gone from both maps; their elements are as they were."""
     index.unmap(index.some_ids(random, 5))
 
 
-@damage("CF410", "CF408", "CF501")
+@index_damage("label-doubled", "CF410", "CF408", "CF501")
 def label_doubled(index: Index, random: np.random.Generator) -> None:
     """An element carries the label of another one instead of its own."""
     with index.level0() as level0:
         level0["label"][10] = level0["label"][20]
 
 
-@damage("CF411")
+@index_damage("records-flagged", "CF411")
 def records_flagged(index: Index, random: np.random.Generator) -> None:
     """Four elements that records need are flagged deleted."""
     with index.level0() as level0:
         level0["flags"][10:14] |= layout.DELETED_FLAG
 
 
-@damage("CF412", "CF408", "CF501")
+@index_damage("labels-zeroed", "CF412", "CF408", "CF501")
 def labels_zeroed(index: Index, random: np.random.Generator) -> None:
     """The last three elements have label 0."""
     with index.level0() as level0:
         level0["label"][-3:] = 0
 
 
-@damage("CF501")
+@index_damage("oldest-lost", "CF501")
 def oldest_lost(index: Index, random: np.random.Generator) -> None:
     """The oldest forty records are in SQLite and nowhere else."""
     _lose(index, 0, 40)
 
 
-@damage("CF501")
+@index_damage("middle-lost", "CF501")
 def middle_lost(index: Index, random: np.random.Generator) -> None:
     """Forty records from the middle of the sequence are in SQLite and nowhere else."""
     _lose(index, 100, 140)
@@ -111,13 +99,13 @@ def _lose(index: Index, first: int, last: int) -> None:
     index.flag(index.unmap(ids[first:last]))
 
 
-@damage("CF503")
+@index_damage("rows-deleted", "CF503")
 def rows_deleted(index: Index, random: np.random.Generator) -> None:
     """Five records are deleted from SQLite behind the engine's back."""
     index.forget(index.some_ids(random, 5))
 
 
-@damage("CF505")
+@index_damage("vectors-exchanged", "CF505")
 def vectors_exchanged(index: Index, random: np.random.Generator) -> None:
     """Of thirty records that are copies of others in text and vector, one has got a stranger's vector."""
     with index.sql() as database:
@@ -136,7 +124,7 @@ def vectors_exchanged(index: Index, random: np.random.Generator) -> None:
         level0["vector"][places[30]] = level0["vector"][places[5]]
 
 
-@damage("CF504")
+@index_damage("vector-stale", "CF504")
 def vector_stale(index: Index, random: np.random.Generator) -> None:
     """The element of the record at the watermark holds an older vector."""
     with index.sql() as database:

@@ -7,36 +7,36 @@ import numpy as np
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.link_walk import LinkWalk
-from forensics.testing.menu import Index, damage
+from forensics.testing.index import Index, index_damage
 
 
-@damage("CF601")
+@index_damage("neighbour-out-of-range", "CF601")
 def neighbour_out_of_range(index: Index, random: np.random.Generator) -> None:
     """A level-0 link of three elements points past the last one."""
     with index.level0() as level0:
         level0["links"][random.choice(len(level0), 3, replace=False), 0] = 4_000_000
 
 
-@damage("CF602")
+@index_damage("count-too-high", "CF602")
 def count_too_high(index: Index, random: np.random.Generator) -> None:
     """Two level-0 lists say that they are longer than 2M."""
     with index.level0() as level0:
         level0["count"][random.choice(len(level0), 2, replace=False)] = 60_000
 
 
-@damage("CF603")
+@index_damage("entry-point-out-of-range", "CF603")
 def entry_point_out_of_range(index: Index, random: np.random.Generator) -> None:
     """The entry point is past the last element."""
     index.edit_header(enterpoint=index.header.cur_element_count + 5)
 
 
-@damage("CF603")
+@index_damage("top-level-too-high", "CF603")
 def top_level_too_high(index: Index, random: np.random.Generator) -> None:
     """maxlevel is one above the levels that the entry point has."""
     index.edit_header(maxlevel=index.header.maxlevel + 1)
 
 
-@damage("CF604")
+@index_damage("neighbours-repeated", "CF604")
 def neighbours_repeated(index: Index, random: np.random.Generator) -> None:
     """Three elements name their first neighbour twice, and three name themselves."""
     with index.level0() as level0:
@@ -45,7 +45,7 @@ def neighbours_repeated(index: Index, random: np.random.Generator) -> None:
         level0["links"][chosen[3:], 0] = chosen[3:]
 
 
-@damage("CF605")
+@index_damage("upper-link-to-the-ground", "CF605")
 def upper_link_to_the_ground(index: Index, random: np.random.Generator) -> None:
     """A list of the first upper level names an element that has no list there."""
     from forensics.writers.link_surgery import write_lists
@@ -60,7 +60,7 @@ def upper_link_to_the_ground(index: Index, random: np.random.Generator) -> None:
     raw.flush()
 
 
-@damage("CF606")
+@index_damage("made-unreachable", "CF606")
 def made_unreachable(index: Index, random: np.random.Generator) -> None:
     """No list names any of sixty elements any more, all of them without upper levels."""
     from forensics.writers.link_surgery import compacted
@@ -74,7 +74,7 @@ def made_unreachable(index: Index, random: np.random.Generator) -> None:
         level0["count"], level0["links"] = compacted(level0["links"], keep)
 
 
-@damage()
+@index_damage("mostly-deleted", "CF607")
 def mostly_deleted(index: Index, random: np.random.Generator) -> None:
     """Seven records in ten were deleted, and their elements are still there. In a small index only a note
     (CF607)."""
@@ -85,14 +85,14 @@ def mostly_deleted(index: Index, random: np.random.Generator) -> None:
     index.forget(ids)
 
 
-@damage("CF609")
+@index_damage("links-emptied", "CF609")
 def links_emptied(index: Index, random: np.random.Generator) -> None:
     """Five elements have no links at all."""
     with index.level0() as level0:
         level0["count"][random.choice(len(level0), 5, replace=False)] = 0
 
 
-@damage("CF701")
+@index_damage("ids-padded", "CF701")
 def ids_padded(index: Index, random: np.random.Generator) -> None:
     """A blank stands behind two ids, and a zero-width space in a third."""
     first, second, third = index.some_ids(random, 3)
@@ -101,14 +101,14 @@ def ids_padded(index: Index, random: np.random.Generator) -> None:
     index.rename(third, third[:3] + "\u200b" + third[3:])
 
 
-@damage("CF702")
+@index_damage("ids-alike", "CF702")
 def ids_alike(index: Index, random: np.random.Generator) -> None:
     """Two records have ids that differ in a blank alone."""
     first, second = index.some_ids(random, 2)
     index.rename(second, first[:3] + " " + first[3:])
 
 
-@damage("CF703")
+@index_damage("id-doubled", "CF703")
 def id_doubled(index: Index, random: np.random.Generator) -> None:
     """Two rows have one id; the table has lost its constraint."""
     with index.sql() as database:
@@ -127,28 +127,28 @@ def id_doubled(index: Index, random: np.random.Generator) -> None:
         )
 
 
-@damage("CF704")
+@index_damage("vectors-not-finite", "CF704")
 def vectors_not_finite(index: Index, random: np.random.Generator) -> None:
     """One vector has a NaN, another one an infinite component."""
     with index.level0() as level0:
         level0["vector"][5, 0], level0["vector"][6, 1] = np.nan, np.inf
 
 
-@damage("CF705")
+@index_damage("vectors-zeroed", "CF705")
 def vectors_zeroed(index: Index, random: np.random.Generator) -> None:
     """Two vectors are zero."""
     with index.level0() as level0:
         level0["vector"][7:9] = 0
 
 
-@damage("CF706")
+@index_damage("vectors-stretched", "CF706")
 def vectors_stretched(index: Index, random: np.random.Generator) -> None:
     """Three vectors of a cosine index are five times as long as they should be."""
     with index.level0() as level0:
         level0["vector"][9:12] *= 5
 
 
-@damage()
+@index_damage("documents-removed", "CF707")
 def documents_removed(index: Index, random: np.random.Generator) -> None:
     """Three records have no document any more. Only a note (CF707)."""
     with index.sql() as database:
@@ -159,7 +159,7 @@ def documents_removed(index: Index, random: np.random.Generator) -> None:
             )
 
 
-@damage("CF708")
+@index_damage("documents-not-text", "CF708")
 def documents_not_text(index: Index, random: np.random.Generator) -> None:
     """The document of one record is a number, that of another one a BLOB."""
     with index.sql() as database:
