@@ -247,6 +247,7 @@ HEEDED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("apply", "undo", "case"), NARROWING),  # these refuse what would make them do less
     **dict.fromkeys(("past", "probe"), ("collection", "segment")),
     **dict.fromkeys(("classify", "export"), ("collection", "segment", "metadata_segment")),
+    "foretell": ("collection", "segment"),
 }
 
 

@@ -11,7 +11,7 @@ from forensics import verbs
 from forensics.cli_answer import Answer, labelled, pair, watched, why_incomplete, would
 from forensics.cli_arguments import codes
 from forensics.codes import catalogue
-from forensics.errors import EXIT_INCOMPLETE
+from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE
 from forensics.report.plain import counted, wrapped
 
 if TYPE_CHECKING:

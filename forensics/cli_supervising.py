@@ -21,7 +21,7 @@ from forensics.outside import child_environment
 
 VARIABLE = "FORENSICS_SUPERVISED"
 PROGRAM = (sys.executable, "-P", "-m", "forensics")
-READING = ("diagnose", "plan", "repair", "probe", "past", "timeline", "classify")
+READING = ("diagnose", "plan", "repair", "probe", "foretell", "past", "timeline", "classify")
 
 
 def needs_supervision(options: Namespace) -> bool:

@@ -20,11 +20,14 @@ from forensics.engine.limits import (
     lacking_memory,
     told_by_limit,
 )
-from forensics.engine.probe import CALLS, Call, Verdict, Word, arrays_of, judged
+from forensics.engine.probe import CALLS, MOST_RESULTS, Call, Verdict, Word, arrays_of, judged
 from forensics.engine.releases import installed_beside
-from forensics.engine.steps import engine_session
+from forensics.engine.steps import Step, engine_session
 from forensics.engine.truth import Expected, expected_collection
 from forensics.errors import NoSpace
+from forensics.foretell.agreeing import beside
+from forensics.foretell.foretold import Foretold
+from forensics.foretell.telling import tell
 from forensics.model import Diagnosis
 from forensics.store import Collection, open_store
 
@@ -124,6 +127,7 @@ class Answer:
 
     verdict: Verdict
     destroys: int
+    last: Step | None = None
 
 
 def _run(store: Path, truth: Truth, version: str | None, timeout: float | None) -> list[dict[str, Any]]:
@@ -135,13 +139,35 @@ def _run(store: Path, truth: Truth, version: str | None, timeout: float | None) 
     with scratch(2 * size) as folder:
         copies = Copies(store, folder, each_its_own=size <= OWN_COPY)
         engine = _Engine(copies, truth, version, timeout)
+        found = {name: engine.answers(one) for name, one in truth.expected.items()}
+        told = _foretold(store, version or installed_beside() or "")
         answers = {
-            name: _entries(engine.answers(one), truth.causes[name]) for name, one in truth.expected.items()
+            name: _compared(_entries(each, truth.causes[name]), each, told.get(name, {}))
+            for name, each in found.items()
         }
         if truth.unread or not answers:
             answers[""] = [_opening(engine, truth)]
     beside = version or installed_beside()
     return [{"name": name, "chromadb": beside, "calls": calls} for name, calls in answers.items()]
+
+
+def _foretold(store: Path, release: str) -> dict[str, dict[str, Foretold]]:
+    """Collection → call → what our readers foretell of this release, without it."""
+    with open_store(store) as opened:
+        return {one.collection: {call.call: call for call in one.calls} for one in tell(opened, release)}
+
+
+def _compared(
+    entries: list[dict[str, Any]], found: Sequence[tuple[Call, Answer]], told: dict[str, Foretold]
+) -> list[dict[str, Any]]:
+    """The entries, each with what was foretold of its call and whether it came so."""
+    for entry, (call, answer) in zip(entries, found, strict=True):
+        if call.name in told and answer.last is not None and entry["verdict"] != "limit":
+            step = {name: getattr(answer.last, name) for name in ("op", "ok", "died", "value", "ids")}
+            step["error"] = dict(zip(("type", "text"), answer.last.error or ("", ""), strict=True))
+            word, differs = beside(told[call.name], step, MOST_RESULTS)
+            entry["foretold"] = {**told[call.name].to_json(), "agrees": word, "differs": differs}
+    return entries
 
 
 def _opening(engine: _Engine, truth: Truth) -> dict[str, Any]:
@@ -201,7 +227,7 @@ class _Engine:
             for call, part in zip(calls, parts, strict=True):
                 if steps:
                     verdict = _within(judged(call, one, steps[: len(part)]), copy, memory)
-                    answered.append((call, Answer(verdict, lost)))
+                    answered.append((call, Answer(verdict, lost, steps[: len(part)][-1])))
                 steps = steps[len(part) :]
         return answered
 

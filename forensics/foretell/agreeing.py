@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from forensics.foretell.foretold import Foretold
@@ -16,26 +16,42 @@ Step = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One call: whether it did what was foretold, in what it did not, and the vectors that nobody warned of."""
+    """One call: whether it did what was foretold, in what it did not, and the vectors that nobody warned of.
+
+    `lost` counts all that the call cost its copy.
+    """
 
     call: str
     word: Word
     detail: str
     missed: int
+    lost: int = 0
 
 
 def agreement(told: Foretold, processes: Sequence[Sequence[Step]], lost: int) -> Agreement:
     """`processes` are the steps of each process of the call, `lost` the vectors that it cost its copy."""
     missed = max(0, lost - told.destroys - told.may_destroy)
     if told.outcome == "undefined":
-        return Agreement(told.call, "undefined", said(processes[0][0]), missed)
+        return Agreement(told.call, "undefined", said(processes[0][0]), missed, lost)
     wrong = [_differs(told, processes[0][-1])] if not told.after else []
     if told.after:
         wrong = _of_both(told, processes)
     if lost != told.destroys:
         wrong.append(f"{told.destroys} vectors foretold to be lost, {lost} were")
     problems = [text for text in wrong if text]
-    return Agreement(told.call, "not as foretold" if problems else "as foretold", "; ".join(problems), missed)
+    return Agreement(
+        told.call, "not as foretold" if problems else "as foretold", "; ".join(problems), missed, lost
+    )
+
+
+def beside(told: Foretold, step: Step, asked: int | None = None) -> tuple[Word, str]:
+    """One answer beside what was foretold of it, and in what it differs. `asked`: no more were asked for than that."""
+    if told.outcome == "undefined":
+        return "undefined", ""
+    if asked is not None and told.reaches is not None and told.reaches > asked:
+        told = replace(told, reaches=asked, ids=None)
+    problem = _differs(told, step)
+    return ("not as foretold", problem) if problem else ("as foretold", "")
 
 
 def _of_both(told: Foretold, processes: Sequence[Sequence[Step]]) -> list[str]:
@@ -99,6 +115,6 @@ def said(step: Step) -> str:
     if step.get("died"):
         return f"died: {step['died']}"
     error = step.get("error")
-    if error:
+    if error and not step["ok"]:
         return f"{error['type']}: {error['text']}"
     return str(step.get("value"))

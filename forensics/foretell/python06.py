@@ -32,11 +32,13 @@ class Buffered:
 
     def replay(self) -> None:
         """What the queue holds above the watermark. Raises Stuck."""
-        self.take(row for row in self.disk.rows if row.seq_id > self.queue_start)
+        self.take(self.disk.rows)
 
     def take(self, rows: Iterable[QueueRow]) -> None:
+        """Rows as they come; those at or below the number at which it subscribed are never handed to it."""
         for row in rows:
-            self._one(row)
+            if row.seq_id > self.queue_start:
+                self._one(row)
 
     def _one(self, row: QueueRow) -> None:
         self.since_batch += 1

@@ -9,7 +9,7 @@ from typing import Any
 from forensics.absent import Absent
 from forensics.compatibility import Opening, openings
 from forensics.foretell import modern, vintage
-from forensics.foretell.calls import CALLS
+from forensics.foretell.calls import CALLS, RELEASES
 from forensics.foretell.disk import Disk, read_disk
 from forensics.foretell.filters import Filter, a_filter
 from forensics.foretell.foretold import Foretold
@@ -43,6 +43,32 @@ class Telling:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Foretelling:
+    """What was told of a store, release by release and collection by collection."""
+
+    store: str
+    tellings: tuple[Telling, ...]
+
+    def of(self, collection: str, release: str) -> Telling:
+        """Raises KeyError for what was not told."""
+        found = {(one.collection, one.release): one for one in self.tellings}
+        return found[(collection, release)]
+
+    @property
+    def destroys(self) -> int:
+        """The most vectors that one call of one release costs a collection."""
+        return max((one.destroys for one in self.tellings), default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "store": self.store,
+            "destroys": self.destroys,
+            "collections": [one.to_json() for one in self.tellings],
+        }
+
+
 def tell(store: Store, release: str, collections: Sequence[Collection] | None = None) -> tuple[Telling, ...]:
     """One for each collection. Nothing is opened for writing and no engine is started."""
     opening = openings(store, [release])[0]
@@ -55,11 +81,20 @@ def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foret
     names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
     if not opening.usable:
         return tuple(_refused(name, opening) for name in names)
-    era = modern if order(release) >= order(FIRST_MODERN) else vintage
-    return tuple(
-        Foretold(call=name, outcome="returns") if name == "open" else era.told(situation, name)
-        for name in names
-    )
+    found = tuple(_call(situation, name) for name in names)
+    return found if release in RELEASES else tuple(map(_less_sure, found))
+
+
+def _call(situation: Situation, name: str) -> Foretold:
+    if name == "open":
+        return Foretold(call=name, outcome="returns")
+    era = modern if order(situation.release) >= order(FIRST_MODERN) else vintage
+    return era.told(situation, name)
+
+
+def _less_sure(told: Foretold) -> Foretold:
+    """Of a release that is not one of those that were watched, but behaves as its neighbours."""
+    return replace(told, confidence="likely") if told.confidence == "certain" else told
 
 
 def _situation(collection: Collection, release: str) -> Situation:

@@ -11,8 +11,10 @@ from forensics.foretell.loading import Loading
 from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
 from forensics.foretell.replay import APPLY, Stuck
 from forensics.foretell.situation import Situation
+from forensics.readers.id_map import IdMap
 
 PEEKED = 10
+NOT_A_CLASS = "'dict' object has no attribute"
 Ask = Callable[[Buffered], Foretold]
 
 
@@ -42,6 +44,12 @@ def _asked(situation: Situation, disk: Disk, call: str, load: Loading) -> Foreto
 
 
 def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffered | Foretold:
+    """The segment after its replay, or what the call says instead."""
+    id_map = situation.collection.id_map
+    if load.state == "loads" and isinstance(id_map, IdMap) and id_map.form == "dict":
+        return Foretold(
+            call=call, outcome="raises", error=NOT_A_CLASS, why="the id map is a dict, as 1.x writes it"
+        )
     if load.state == "refused":
         return Foretold(call=call, outcome="raises", error=load.error, why=load.why)
     segment = Buffered(disk, load, situation.sync_threshold, situation.batch_size)

@@ -285,3 +285,6 @@ def _call_text(call: Mapping[str, Json]) -> Iterator[str]:
         at = f"the first record without a vector, at position {number(first['position'])}"
         text = f"{at}: {quoted(first['id'])}, {first['why']}{rest}"
         yield wrapped(text, " " * 16, " " * 14)
+    if call.get("foretold", {}).get("agrees", "undefined") != "undefined":
+        told = call["foretold"]
+        yield wrapped(visible("; ".join(filter(None, (told["agrees"], told["differs"])))), " " * 16, " " * 14)

@@ -51,8 +51,7 @@ def engine_answers(store: Path, release: str, calls: Sequence[str] = CALLS) -> l
     """
     with tempfile.TemporaryDirectory(prefix="forensics-asking-") as scratch:
         asks = list(_asks(store, Path(scratch), calls))
-        for number in (0, 1):
-            _do([ask for ask in asks if len(ask.processes) > number], number, release, store)
+        _do(asks, release, store)
         before = held_vectors(store)
         return [_answer(ask, before) for ask in asks]
 
@@ -95,28 +94,30 @@ def _operations(one: Expected, call: str) -> list[Operations]:
     return [[add], look]
 
 
-def _do(asks: Sequence[Ask], number: int, release: str, store: Path) -> None:
-    """The process of that number of every ask, all forked from one interpreter of that release."""
-    told: list[dict[str, Any]] = []
-    for ask in asks:
-        folder = ask.folder / str(number)
-        folder.mkdir()
-        for name, array in ask.arrays.items():
-            np.save(folder / name, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
-        operations = ask.processes[number]
-        told.append({"store": str(ask.store), "operations": operations, "first": 0, "folder": str(folder)})
+def _do(asks: Sequence[Ask], release: str, store: Path) -> None:
+    """Every process of every ask, the first ones first, all forked from one interpreter of that release."""
+    parts = [(ask, number) for number in (0, 1) for ask in asks if len(ask.processes) > number]
+    told = [_prepared(ask, number) for ask, number in parts]
     request = {"session": str(HERE / "session.py"), "asks": told, "timeout": TIMEOUT}
-    whole = 60 + TIMEOUT * len(told)
     found = run_child(
         "forensics.engine.forked",
         request,
-        timeout=whole,
+        timeout=60 + TIMEOUT * len(told),
         memory=MEMORY,
         file_size=default_file_size(store),
         python=engine_python(release),
     )
-    for ask, end in zip(asks, found["ends"], strict=True):
+    for (ask, number), end in zip(parts, found["ends"], strict=True):
         (ask.folder / str(number) / "end.json").write_text(json.dumps(end), encoding="utf-8")
+
+
+def _prepared(ask: Ask, number: int) -> dict[str, Any]:
+    """The request of one process, with the arrays that it names in its folder."""
+    folder = ask.folder / str(number)
+    folder.mkdir()
+    for name, array in ask.arrays.items():
+        np.save(folder / name, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+    return {"store": str(ask.store), "operations": ask.processes[number], "first": 0, "folder": str(folder)}
 
 
 def _answer(ask: Ask, before: Mapping[str, np.ndarray]) -> dict[str, Any]:

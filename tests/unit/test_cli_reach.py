@@ -19,7 +19,12 @@ from forensics.repair.options import RepairOptions
 TERMINAL_ALONE = {"help", "format", "verbose", "dry_run", "no_browser", "port"}
 """How a terminal shows it, stops at a plan, or starts JupyterLab itself."""
 CALLED = {"nobody_else_uses_it": "nobody_else", "chromadb": "versions", "output": "out", "skip": "decline"}
-OTHERWISE = {("case", "what"): "release", ("explain", "what"): "text", ("export", "to"): "form"}
+OTHERWISE = {
+    ("case", "what"): "release",
+    ("explain", "what"): "text",
+    ("export", "to"): "form",
+    ("foretell", "chromadb"): "release",
+}
 """What a verb of Python calls it, where that is another name."""
 
 
@@ -83,7 +88,19 @@ def test_it_is_a_control_of_the_panel_where_it_is_about_a_repair(
 def test_no_option_is_forgotten_here() -> None:
     verbs_there = {verb for verb, _ in options()}
     assert verbs_there == {
-        *("diagnose", "probe", "plan", "apply", "repair", "verify", "undo", "report", "case", "export"),
+        *(
+            "diagnose",
+            "probe",
+            "foretell",
+            "plan",
+            "apply",
+            "repair",
+            "verify",
+            "undo",
+            "report",
+            "case",
+            "export",
+        ),
         *("copy", "explain", "past", "timeline", "classify"),
     }
     assert len(options()) > 60

@@ -1,0 +1,95 @@
+"""What is foretold from the files, beside what the engine then does on copies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forensics as fx
+from forensics import samples
+from forensics.foretell.calls import CALLS, RELEASES
+from forensics.seal import compare, seal
+from forensics.testing.foretelling import Tally, compared
+
+Sample = Callable[[str], Path]
+AIM = 0.99
+
+
+def calls(store: Path, release: str = "1.5.9") -> dict[str, Any]:
+    """call → what is foretold of it, of the collection `terms`."""
+    return {call.call: call for call in fx.foretell(store, release).of("terms", release).calls}
+
+
+def test_nothing_is_written_and_all_is_json(sample: Sample) -> None:
+    store = sample("1.5.9/pickle-lost")
+    before = seal(store)
+    told = fx.foretell(store, RELEASES)
+    assert compare(before, seal(store)) == ()
+    data = json.loads(json.dumps(told.to_json(), allow_nan=False))
+    assert [one["chromadb"] for one in data["collections"]] == list(RELEASES)
+    assert [call["call"] for call in data["collections"][0]["calls"]] == list(CALLS)
+
+
+def test_a_lost_pickle_costs_the_index_at_the_first_call_that_reads_it(sample: Sample) -> None:
+    told = calls(sample("1.5.9/pickle-lost"))
+    assert (told["open"].destroys, told["count"].destroys) == (0, 279)
+    assert (told["count"].outcome, told["count"].reaches) == ("returns", 300)
+    assert (told["peek"].outcome, told["peek"].error) == ("raises", "Error finding id")
+    assert told["query"].reaches == 21
+
+
+def test_the_failing_peek_is_foretold(sample: Sample) -> None:
+    told = calls(sample("1.2.1/peek-failure"))
+    assert all(call.destroys == 0 for call in told.values())
+    assert {name for name, call in told.items() if call.outcome == "raises"} == {
+        *("get with embeddings", "peek", "filtered query"),
+    }
+    assert told["query"].reaches == 21
+
+
+def test_what_reads_beyond_the_elements_is_left_open(sample: Sample) -> None:
+    told = calls(sample("1.5.9/neighbour-out-of-range"))
+    assert told["open"].outcome == "returns"
+    assert {told[name].outcome for name in CALLS[1:]} == {"undefined"}
+    assert all(told[name].may_destroy == 300 for name in CALLS[1:])
+
+
+def test_an_older_release_stops_at_migrations_that_it_does_not_know(sample: Sample) -> None:
+    told = calls(sample("1.5.9/healthy"), "1.2.1")
+    assert {call.error for call in told.values()} == {"PanicException"}
+    old = calls(sample("1.5.9/healthy"), "0.6.3")
+    assert old["open"].outcome == "returns"
+    assert {call.error for name, call in old.items() if name != "open"} == {"_type"}
+
+
+@pytest.mark.parametrize("name", ["0.6.3/healthy", "1.2.1/peek-failure", "1.5.9/pickle-lost"])
+def test_the_installed_release_does_what_is_foretold(sample: Sample, name: str) -> None:
+    tally = Tally.of(compared(sample(name), "1.5.9"))
+    assert tally.missed == 0
+    assert (tally.agree, tally.differ, tally.undefined) == (len(CALLS), 0, 0), tally.differences
+
+
+def test_a_wrong_foretelling_would_be_noticed(sample: Sample) -> None:
+    found = compared(
+        sample("1.5.9/pickle-lost"), "1.5.9", calls=("count",), told_of=sample("1.2.1/peek-failure")
+    )
+    tally = Tally.of(found)
+    assert (tally.agree, tally.differ) == (0, 1)
+    assert tally.missed == 279
+
+
+@pytest.mark.slow
+@pytest.mark.oldchroma
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("version", RELEASES)
+def test_every_sample_under_every_release(
+    sample: Sample, release: Callable[[str], Path], version: str
+) -> None:
+    release(version)
+    tally = Tally.of(one for name in samples.names() for one in compared(sample(name), version))
+    assert tally.missed == 0
+    assert tally.share >= AIM, tally.differences
