@@ -188,6 +188,7 @@ def apply(
     JSON of the command line.
     """
     from forensics.repair.apply import apply_plan
+    from forensics.repair.stages import plan_of
     from forensics.verbs_case import can_finish, halfway_told, refusal_kept, stopped_at_plan
 
     opened = _case(case)
@@ -195,7 +196,7 @@ def apply(
         return stopped_at_plan(opened)
     target = None if to is None else Path(fspath(to))
     if not resume and opened.has("plan.json"):
-        _embedder(opened.read_json("plan.json")["options"])  # gone or changed: said before anything is made
+        _embedder(plan_of(opened).options)  # gone or changed: said before anything is made
     with halfway_told(opened), refusal_kept(opened):
         return apply_plan(
             opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
@@ -306,13 +307,14 @@ def export(
     """
     from forensics.export_files import require
     from forensics.exporting import export as write_out
+    from forensics.repair.stages import plan_of
     from forensics.verbs_case import known_findings
 
     require(form)
     opened = _case(case)
     target = Path(fspath(out)) if out is not None else opened.folder / f"export.{form}"
     outside_store(target, opened.store)
-    options = opened.read_json("plan.json")["options"] if opened.has("plan.json") else {}
+    options = plan_of(opened).options if opened.has("plan.json") else {}
     with open_store(opened.store) as store:
         chosen = select(store, collection, segment, metadata_segment)
         answer = write_out(
