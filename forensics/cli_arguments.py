@@ -71,7 +71,11 @@ def _embedding(parser: Parser) -> None:
         help="another copy of the store to take vectors from",
     )
     parser.add_argument(
-        "--source", metavar="FILE", action="append", default=[], help="your own source of ids and vectors"
+        "--source",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="your own source of ids and vectors: Parquet, npz, JSONL, FILE.sqlite#TABLE, or http://HOST:PORT/COLLECTION",
     )
 
 

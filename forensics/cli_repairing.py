@@ -20,6 +20,7 @@ from forensics.cli_answer import (
 from forensics.cli_arguments import codes
 from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError, UsageError
 from forensics.readers.shelf import shelf
+from forensics.user_source import absolute
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,7 +37,7 @@ def _repair_options(options: Namespace) -> RepairOptions:
     return RepairOptions(
         embedder=options.embedder,
         also=tuple(os.path.abspath(path) for path in options.also),
-        source=tuple(os.path.abspath(path) for path in options.source),
+        source=tuple(absolute(path) for path in options.source),
         accept_loss=codes(options.accept_loss),
         also_fix=codes(options.also_fix),
         ids=options.ids,

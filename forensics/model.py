@@ -136,13 +136,17 @@ class CollectionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis(_Shown):
-    """The result of looking: what the store is, what was found, which checks ran."""
+    """The result of looking: what the store is, what was found, which checks ran.
+
+    `sources`: each of the user's own sources against the store, as JSON; the key is there where one was given.
+    """
 
     tool: Mapping[str, Json]
     store: Mapping[str, Json]
     collections: tuple[CollectionSummary, ...]
     findings: tuple[Finding, ...]
     checks: tuple[Outcome, ...]
+    sources: tuple[Mapping[str, Json], ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -164,6 +168,7 @@ class Diagnosis(_Shown):
             "collections": [collection.to_json() for collection in self.collections],
             "findings": [finding.to_json() for finding in self.findings],
             "checks": [check.to_json() for check in self.checks],
+            **({"sources": [dict(source) for source in self.sources]} if self.sources else {}),
         }
 
 

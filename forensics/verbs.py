@@ -15,6 +15,7 @@ from forensics.store import Store, open_store
 from forensics.verbs_foretell import foretell as foretell
 from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, outside_store, release_names
 from forensics.verbs_past import past as past
+from forensics.verbs_sources import beside, keep_sources, load_sources
 from forensics.verbs_telling import classify as classify
 from forensics.verbs_telling import history as history
 from forensics.verbs_telling import openings as openings
@@ -65,11 +66,13 @@ def diagnose(
     """What is wrong with the store, by looking alone; with `case`, kept there with the full lists and the seal.
 
     `segment` names one collection by its vector segment; `metadata_segment` the sibling where SQLite does not say it.
+    `source`: the user's own files or addresses, which the store is compared with.
     """
     from forensics.diagnosis import scope
 
     scope(only, skip)  # an unknown code is said before anything is read
     check_inputs(embedder, also, source)
+    given = load_sources(source)
     with _opened(store) as opened:
         chosen = select(opened, collection, segment, metadata_segment)
         wanted = scope(only, skip, collection=chosen, deep=deep, embedder=embedder is not None)
@@ -79,12 +82,13 @@ def diagnose(
 
             opened.embedder = Embedder.load(embedder)
         if case is None:
-            return _look(opened, wanted, progress)
+            return beside(_look(opened, wanted, progress), opened, given, chosen)[0]
         from forensics.verbs_case import filling, keep_diagnosis
 
         with filling(case, opened.path) as folder:
-            found = _look(opened, wanted, progress)
+            found, compared = beside(_look(opened, wanted, progress), opened, given, chosen)
             keep_diagnosis(folder, opened, found)
+            keep_sources(folder, compared)
     return found
 
 

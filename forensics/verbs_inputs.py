@@ -12,6 +12,7 @@ from pathlib import Path
 from forensics.errors import MissingPackage, Refused, UsageError
 from forensics.selection import is_paired_by_hand, select
 from forensics.store import Store
+from forensics.user_source import check_source
 
 PathLikes = Sequence[str | PathLike[str]]
 RELEASE = re.compile(r"\d+(\.\w+)+")
@@ -20,8 +21,7 @@ RELEASE = re.compile(r"\d+(\.\w+)+")
 def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> None:
     """Raises UsageError where one of them cannot be had, before anything is read."""
     for path in source:
-        if not Path(fspath(path)).is_file() or not os.access(path, os.R_OK):
-            raise UsageError(f"The source {fspath(path)} is no file that can be read.")
+        check_source(fspath(path))
     for path in also:
         if not Path(fspath(path)).is_dir() or not os.access(path, os.R_OK | os.X_OK):
             raise UsageError(f"The other copy {fspath(path)} is no folder that can be read.")

@@ -47,6 +47,7 @@ def diagnosis_from_json(row: Mapping[str, Json]) -> Diagnosis:
         collections=tuple(CollectionSummary(**one) for one in row["collections"]),
         findings=tuple(_finding(one) for one in row["findings"]),
         checks=tuple(Outcome(**one) for one in row["checks"]),
+        sources=tuple(row.get("sources", ())),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +12,9 @@ from forensics.model import Test
 from forensics.readers.hnsw import HnswFiles
 from forensics.repair.holdings import USER
 from forensics.repair.provenance import Origin
-from forensics.repair.user_source import UserSource
 from forensics.sources import QUEUE, Sources, fetch, normalised
 from forensics.store import Collection
+from forensics.user_source import UserSource
 
 CHUNK = 1 << 11
 ONE_STEP = 4e-7
@@ -115,7 +114,7 @@ def _unlike_files(new: Collection, lines: Sequence[Origin]) -> int:
     """How many records do not carry what the user's file holds, normalised under cosine."""
     if not lines or isinstance(new.vector, Absent):
         return 0
-    files = {path: UserSource.load(Path(path)) for path in {line.place for line in lines}}
+    files = {path: UserSource.load(path) for path in {line.place for line in lines}}
     wanted = np.stack([files[line.place].vectors[line.ref] for line in lines])
     elements = _elements(new, lines)
     there = elements >= 0

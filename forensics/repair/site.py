@@ -26,9 +26,9 @@ from forensics.repair.id_map_proof import Proof, prove, spread_pairs
 from forensics.repair.options import RepairOptions
 from forensics.repair.prospect import MISPLACED, at_home, prospective_header, superseded, with_segments
 from forensics.repair.replay import ghosts_of, replayed
-from forensics.repair.user_source import UserSource
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
+from forensics.user_source import UserSource
 
 CHUNK = 1 << 15
 NO_ELEMENTS = np.empty(0, dtype=np.int64)
@@ -91,7 +91,7 @@ class Site:
     @cached_property
     def user_sources(self) -> list[UserSource]:
         """The user's own files, as chosen."""
-        return [UserSource.load(Path(path)) for path in self.options.source]
+        return [UserSource.load(path) for path in self.options.source]
 
     @cached_property
     def survivors(self) -> tuple[list[str], np.ndarray]:

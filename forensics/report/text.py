@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from forensics.report.against import sources_text
 from forensics.report.brief import notes_text
 from forensics.report.data import lines
 from forensics.report.plain import WIDTH, counted, number, quoted, visible, wrapped
@@ -51,6 +52,7 @@ def diagnosis_text(
         _collections_table(data["collections"]),
         *(finding_text(finding, case=case) for finding in whole),
         notes_text(data["findings"]) if brief else "",
+        sources_text(data),
         wrapped(last_line(data), ""),
     ]
     return _whole(blocks)

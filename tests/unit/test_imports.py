@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("readers",),
     ("collection", "graph", "recall", "records", "seal", "segment", "selection", "store"),
     (
+        "against",
         "breakdown",
         "checks",
         "classes",
@@ -44,6 +45,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "sources",
         "strays",
         "touched",
+        "user_files",
+        "user_http",
+        "user_source",
         "witness",
     ),
     ("account", "case", "chronicle", "diagnosis", "history", "remains", "remains_index", "summaries"),
@@ -66,7 +70,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("repair.apply", "repair.undo"),
     ("export_files", "export_rest", "export_rows", "exporting", "reconciling", "report"),
-    ("verbs", "verbs_case", "verbs_foretell", "verbs_inputs", "verbs_past", "verbs_telling"),
+    ("verbs", "verbs_case", "verbs_foretell", "verbs_inputs", "verbs_past", "verbs_sources", "verbs_telling"),
     ("lab",),
     (
         "cli",
