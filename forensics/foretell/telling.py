@@ -19,6 +19,8 @@ from forensics.readers.migrations import order
 from forensics.store import Collection, Store
 
 FIRST_MODERN = "1.0.0"
+OF_THE_MAP = "the id map is"
+"""What `openings` says where only calls that need vectors fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def tell(store: Store, release: str, collections: Sequence[Collection] | None = 
 def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foretold, ...]:
     situation = _situation(collection, release)
     names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
-    if not opening.usable:
+    if not opening.usable and OF_THE_MAP not in opening.why:
         return tuple(_refused(name, opening) for name in names)
     found = tuple(_call(situation, name) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
