@@ -44,6 +44,7 @@ ORDER = (
     "quarantine-orphan-rows",
     "trim-ids",
     "delete-ids",
+    "keep-ids",
     "set-aside-records",
     "put-queue-floor",
     "purge-queue",

@@ -45,9 +45,14 @@ def _ids(site: Site) -> Iterator[Proposal]:
             why=why,
         )
         return
-    if options.ids == "keep" or not bad:
+    if not bad:
+        return
+    if options.ids == "keep":
+        yield _kept(site, len(bad), "")
         return
     possible, refused = split_by_collision(rows.ids)
+    if refused and not possible:
+        yield _kept(site, len(refused), "trimmed, each would be the id of another record, or nothing; ")
     if possible:
         yield propose(
             "trim-ids",
@@ -59,6 +64,22 @@ def _ids(site: Site) -> Iterator[Proposal]:
             why=_trim_note(len(refused)),
             parameters={"trimmed": len(possible), "refused": len(refused)},
         )
+
+
+def _kept(site: Site, count: int, because: str) -> Proposal:
+    """What it means for calls that malformed ids stay as they are; there is nothing to do."""
+    return propose(
+        "keep-ids",
+        site.collection.name,
+        {"CF701"},
+        f"Leave {counted(count, 'malformed id')} as {'it is' if count == 1 else 'they are'}",
+        site.options,
+        heals=(),
+        safety="manual",
+        approval="manual",
+        why=f"{because}peek and get go on giving such an id as it is stored; who asks for it as it is read finds nothing",
+        parameters={"kept": count},
+    )
 
 
 def _trim_note(refused: int) -> str:

@@ -138,10 +138,11 @@ def plan_sentence(plan: Mapping[str, Json], *, tense: str = "planned") -> str:
         return "Nothing to do."
     if not approved and all(action["approval"] == "also-fix" for action in plan["actions"]):
         return f"Nothing needs a repair; {counted(len(plan['actions']), 'action')} of housekeeping can be asked for."
+    waiting = sum(action["approval"] != "manual" for action in plan["actions"])
+    if not approved and not waiting:
+        return "Nothing is done: what was found is explained here, and stays."
     if not approved:
-        waits = (
-            "1 action waits" if len(plan["actions"]) == 1 else f"{number(len(plan['actions']))} actions wait"
-        )
+        waits = "1 action waits" if waiting == 1 else f"{number(waiting)} actions wait"
         return f"Nothing is done without a decision: {waits} for it."
     amount = f"{counted(len(approved), 'action')} of {number(len(plan['actions']))}"
     was = "was" if len(approved) == 1 else "were"

@@ -212,6 +212,9 @@ def test_housekeeping_of_a_sound_store_alarms_nobody() -> None:
     assert plan_sentence(plan) == "Nothing needs a repair; 1 action of housekeeping can be asked for."
     waiting = {**plan, "actions": [{**action, "approval": "accept-loss"}]}
     assert plan_sentence(waiting) == "Nothing is done without a decision: 1 action waits for it."
+    explained = {**action, "approval": "manual"}
+    assert plan_sentence({**waiting, "actions": [*waiting["actions"], explained]}) == plan_sentence(waiting)
+    assert plan_sentence({**waiting, "actions": [explained]}).startswith("Nothing is done: ")
 
 
 def test_texts_are_as_narrow_as_the_terminal(sample: Sample, say: Say) -> None:

@@ -208,6 +208,9 @@ def test_colliding_ids_are_kept_and_said(tmp_path: Path) -> None:
     plan = plan_of(store, embedder=EMBEDDER)
     assert "trim-ids" not in kinds(plan)
     assert "CF701" in plan.remaining
+    kept = next(action for action in plan.actions if action.kind == "keep-ids")
+    assert kept.title == "Leave 1 malformed id as it is"
+    assert "the id of another record" in kept.why
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,9 @@ def test_colliding_ids_are_kept_and_said(tmp_path: Path) -> None:
 def test_what_becomes_of_malformed_ids_is_a_choice(ids: str, wanted: list[str], tmp_path: Path) -> None:
     plan = plan_of(damaged(tmp_path, "ids-padded"), ids=ids)
     assert kinds(plan) == wanted
+    said = [action.why for action in plan.actions if action.codes == ("CF701",)]
+    assert len(said) == 1
+    assert "peek" in said[0]
 
 
 def test_other_copies_are_used_when_named(tmp_path: Path) -> None:
