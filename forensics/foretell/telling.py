@@ -13,6 +13,7 @@ from forensics.foretell.calls import CALLS, RELEASES
 from forensics.foretell.disk import Disk, read_disk
 from forensics.foretell.filters import Filter, a_filter
 from forensics.foretell.foretold import Foretold
+from forensics.foretell.gates import Gate, closed
 from forensics.foretell.loading import loading
 from forensics.foretell.situation import Situation
 from forensics.readers.migrations import order
@@ -83,8 +84,15 @@ def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foret
     names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
     if not opening.usable and OF_THE_MAP not in opening.why:
         return tuple(_refused(name, opening) for name in names)
-    found = tuple(_call(situation, name) for name in names)
+    gate = closed(collection, release)
+    found = tuple(_call(situation, name) if gate is None else _stopped(name, gate) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
+
+
+def _stopped(name: str, gate: Gate) -> Foretold:
+    if name == "open" and not gate.at_open:
+        return Foretold(call=name, outcome="returns")
+    return Foretold(call=name, outcome="raises", error=gate.error, why=gate.why)
 
 
 def _call(situation: Situation, name: str) -> Foretold:

@@ -84,7 +84,9 @@ def _operations(one: Expected, call: str) -> list[Operations]:
     }
     if call == "filtered query":
         chosen = one.filter
-        return [] if chosen is None else [[{**nearest, "k": len(chosen.ids), "where": dict(chosen.where)}]]
+        if chosen is None or not chosen.ids:
+            return []
+        return [[{**nearest, "k": len(chosen.ids), "where": dict(chosen.where)}]]
     if call != "add and reopen":
         return [simple[call]]
     ids, _ = fresh_records(one, 0)

@@ -1,0 +1,147 @@
+"""What stops every call before anything is loaded or replayed: catalogue, migrations, settings, rows that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from forensics.absent import Absent
+from forensics.readers.database import Database, SeqId
+from forensics.readers.migrations import BY_KEY, order
+from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
+
+MODERN = "1.0.0"
+OPERATIONS = 4
+"""The highest operation that 1.x knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`error` of every call (`at_open`: of `open` as well), and why."""
+
+    error: str
+    why: str
+    at_open: bool = False
+
+
+def closed(collection: Collection, release: str) -> Gate | None:
+    """The first gate that is closed for this release, in the order in which it meets them; None where all are open."""
+    new = order(release) >= order(MODERN)
+    found: Callable[[Collection], Iterator[Gate]] = _of_rust if new else _of_python
+    return next(found(collection), None)
+
+
+def _of_rust(collection: Collection) -> Iterator[Gate]:
+    yield from _migrations(collection.database)
+    yield from _home(collection)
+    yield from _segments(
+        collection, "Missing vector segment", "Missing metadata segment", "Failed to get segments"
+    )
+    yield from _settings(collection)
+    if collection.dimension is not None:
+        yield from _marks(collection)
+        yield from _queue(collection)
+
+
+def _of_python(collection: Collection) -> Iterator[Gate]:
+    yield from _migrations(collection.database)
+    yield from _home(collection)
+    yield from _segments(collection, "KeyError", "KeyError", "StopIteration")
+
+
+def _migrations(database: Database) -> Iterator[Gate]:
+    """A hash that is not the released one, or a number that is left out."""
+    rows = () if isinstance(database.migrations, Absent) else database.migrations
+    there = {(row.dir, row.version) for row in rows}
+    for row in rows:
+        known = BY_KEY.get((row.dir, row.version))
+        if known is not None and known.hash != row.hash:
+            yield Gate(
+                "Inconsistent hash", f"the hash of migration {row.dir} {row.version} was changed", True
+            )
+    for folder, version in sorted(there):
+        if version > 1 and (folder, version - 1) not in there:
+            yield Gate(
+                "Inconsistent version", f"the row of migration {folder} {version - 1} is missing", True
+            )
+
+
+def _home(collection: Collection) -> Iterator[Gate]:
+    """1.x and 0.6 look for tenant and database when the client is made."""
+    sql = "SELECT tenant_id FROM databases WHERE id = ?"
+    found = collection.database.rows(sql, (collection.row.database_id,))
+    if isinstance(found, Absent):
+        return
+    tenants = (
+        collection.database.rows("SELECT id FROM tenants WHERE id = ?", tuple(found[0])) if found else []
+    )
+    if not isinstance(tenants, Absent) and not tenants:
+        what = "tenant" if found else "database"
+        yield Gate("not found|does not exist|Could not connect to tenant", f"the {what} has no row", True)
+
+
+def _segments(collection: Collection, vector: str, metadata: str, unknown: str) -> Iterator[Gate]:
+    known = {VECTOR_TYPE, METADATA_TYPE}
+    rows = [*collection.segment_rows("VECTOR"), *collection.segment_rows("METADATA")]
+    for row in rows:
+        if row.type not in known:
+            yield Gate(unknown, f"the type of a segment is {row.type!r}")
+    if collection.vector_segment_id is None:
+        yield Gate(vector, "SQLite names no vector segment")
+    if collection.metadata_segment_id is None:
+        yield Gate(metadata, "SQLite names no metadata segment")
+
+
+def _settings(collection: Collection) -> Iterator[Gate]:
+    for name in ("config_json_str", "schema_str"):
+        text = getattr(collection.row, name)
+        if text and not _is_json(text):
+            yield Gate("Could not deserialize|Failed to parse|deserialize", f"{name} is no JSON")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _marks(collection: Collection) -> Iterator[Gate]:
+    """After metadb migration 5 a watermark must be an integer."""
+    for mark in (collection.metadata_watermark, collection.vector_watermark_row):
+        if isinstance(mark, SeqId) and mark.stored == "blob" and collection.store.is_modern:
+            yield Gate("mismatched types", "a watermark is bytes, and the migration to integers is done")
+
+
+def _queue(collection: Collection) -> Iterator[Gate]:
+    """Rows above the lower watermark that cannot be decoded."""
+    rows = collection.queue.rows(above=min(_mark(collection.metadata_watermark), collection.vector_watermark))
+    for row in () if isinstance(rows, Absent) else rows:
+        if row.vector_bytes and row.vector_bytes % 4:
+            yield Gate("Failed to pull logs", f"the vector of row {row.seq_id} is no whole number of floats")
+        elif row.operation not in range(OPERATIONS + 1):
+            yield Gate(
+                "Failed to receive response|Failed to pull logs", f"row {row.seq_id} has an unknown operation"
+            )
+        elif row.vector_bytes and row.encoding == "INT32":
+            yield Gate(
+                "Failed to receive response|Failed to pull logs", f"row {row.seq_id} is encoded as INT32"
+            )
+    for seq_id, text in _metadata(collection):
+        if not _is_json(text):
+            yield Gate("Failed to pull logs", f"the metadata of row {seq_id} are no JSON")
+        elif not isinstance(json.loads(text).get("chroma:document", ""), str):
+            yield Gate("Failed to receive response", f"the document of row {seq_id} is no text")
+
+
+def _mark(mark: SeqId | Absent) -> int:
+    return 0 if isinstance(mark, Absent) else mark.value or 0
+
+
+def _metadata(collection: Collection) -> list[tuple[int, str]]:
+    above = min(_mark(collection.metadata_watermark), collection.vector_watermark)
+    sql = "SELECT seq_id, metadata FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND metadata IS NOT NULL"
+    found = collection.database.rows(sql, (collection.queue.topic, above))
+    return [] if isinstance(found, Absent) else [(seq, text) for seq, text in found if isinstance(text, str)]
