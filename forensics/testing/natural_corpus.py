@@ -15,15 +15,14 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
 
-from forensics.compatibility import openings
 from forensics.engine.releases import release_python
-from forensics.store import open_store
 from forensics.testing.natural import FAILURES, Life, break_store
 from forensics.testing.nursery import preloaded
 from forensics.testing.oracle import Told, judge
 
 RELEASES = ("0.5.23", "0.6.3", "1.0.20", "1.2.1", "1.5.9")
 NEWEST = RELEASES[-1]
+OPENED = "opened by "
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cache" / "natural"
 Json = dict[str, Any]
@@ -72,7 +71,7 @@ def interpreter(release: str) -> Path:
 
 
 def make(case: Case) -> Json:
-    """The store and its line: the story, and the verdicts of the release that wrote last and of the newest."""
+    """The store and its line: the story, and the verdicts on it."""
     shutil.rmtree(case.store.parent, ignore_errors=True)
     case.store.parent.mkdir(parents=True)
     line = case.heading
@@ -86,7 +85,10 @@ def make(case: Case) -> Json:
 
 def keep(case: Case, life: Life) -> None:
     """Writes down what the user knows, and which interpreter wrote last."""
-    told = {name: Told(life.documents(name), frozenset(ids)) for name, ids in life.doubtful.items()}
+    told = {
+        name: Told(life.documents(name), frozenset(ids), life.store.model.settings[name]["space"])
+        for name, ids in life.doubtful.items()
+    }
     last = next(release for release in RELEASES if str(interpreter(release)) == str(life.store.python))
     kept = {
         "last": last,
@@ -98,33 +100,23 @@ def keep(case: Case, life: Life) -> None:
 
 
 def rejudge(case: Case) -> Json:
-    """The judgement of the store as it lies there: by its last writer; where that finds nothing, by the newest release."""
+    """The judgement of the store as it lies there: by the newest of its writers; where that finds nothing, by the newest
+    release. A writer that is older than another one is not asked: whole or not, the store may be too new for it."""
     kept = case.told()
     told = {name: Told.from_json(each) for name, each in kept["told"].items()}
     verdicts: list[Json] = []
-    refused: list[str] = []
-    for release in dict.fromkeys((kept["last"], NEWEST)):
-        if not usable(case.store, release):
-            refused.append(release)
-            continue
+    for release in dict.fromkeys((newest_writer(case, kept["story"]), NEWEST)):
         verdict = judge(case.store, told, release, interpreter(release), case.store.parent)
         verdicts.append(verdict.to_json())
         if verdict.broken:
             break
-    return {
-        "date": today(),
-        "story": kept["story"],
-        "last": kept["last"],
-        "refused": refused,
-        "verdicts": verdicts,
-    }
+    return {"date": today(), "story": kept["story"], "last": kept["last"], "verdicts": verdicts}
 
 
-def usable(store: Path, release: str) -> bool:
-    """False where the store, whole or not, is too new for the release: that it fails there is no damage."""
-    with open_store(store) as opened:
-        (opening,) = openings(opened, (release,))
-    return opening.outcome not in ("fails", "panics")
+def newest_writer(case: Case, story: Sequence[str]) -> str:
+    """The newest release that has opened the store."""
+    opened = [line.removeprefix(OPENED) for line in story if line.startswith(OPENED)]
+    return max((case.release, *opened), key=RELEASES.index)
 
 
 def today() -> str:

@@ -14,8 +14,8 @@ Stores that broke as they break in life, and what `forensics diagnose` says of t
 random work with a real release of chromadb ({releases}) and lets one misfortune happen: a kill at a random system call, a
 full disk, two writers, a segment directory or one of its files removed, a part put back from an older copy, other releases
 in between, power lost with pages that nobody had synced. It knows no check. `forensics/testing/oracle.py` then judges by
-what the user had been told and by what engines answer on copies: the release that wrote last and, where that finds nothing,
-{newest}. A release that cannot open so new a store whole or not is not asked.
+what the user had been told and by what engines answer on copies: the newest release that had opened the store and, where
+that finds nothing, {newest}. An older one is not asked: whole or not, the store may be too new for it.
 
 **Of {broken} stores that are broken by this judgement, {seen} are reported, {named} of them with a code that may explain
 each symptom; {missed} are missed, {silent_loss} left no trace. Of {sound} sound ones {alarms} are alarmed.**

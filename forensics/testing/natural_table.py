@@ -80,10 +80,8 @@ def symptoms_of(line: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def alarms_of(found: Diagnosis) -> set[tuple[str | None, str]]:
-    """(collection, code) above a note; a finding that another one hides is behind that one."""
-    return {
-        (f.collection, code) for f in found.findings if f.severity != "note" for code in (f.code, *f.follows)
-    }
+    """(collection, code) of each finding above a note; what may hide behind one does not count."""
+    return {(f.collection, f.code) for f in found.findings if f.severity != "note"}
 
 
 def unnamed(symptoms: set[tuple[str, str]], alarms: set[tuple[str | None, str]]) -> tuple[str, ...]:

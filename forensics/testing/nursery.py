@@ -96,8 +96,11 @@ class Forked:
 
 @contextmanager
 def preloaded() -> Generator[None]:
-    """Every engine without a prefix is forked meanwhile."""
+    """Every engine without a prefix is forked meanwhile; within another one, by those that are there."""
     global _open
+    if _open is not None:
+        yield
+        return
     _open = {}
     try:
         yield

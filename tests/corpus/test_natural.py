@@ -19,7 +19,7 @@ SEED = RELEASES.index(NEWEST)
 Release = Callable[[str], Path]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def engines() -> Generator[None]:
     with preloaded():
         yield
