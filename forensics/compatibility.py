@@ -100,7 +100,21 @@ def _after_1(store: Store, known: frozenset[tuple[str, int]], release: str) -> O
         return Opening(
             release, "fails", "KeyError: '_type': the configuration of a collection is that of 1.x (CF805)"
         )
+    if any(map(_with_dict, store.collections)):
+        return Opening(
+            release, "fails", "'dict' object has no attribute 'dimensionality': the id map is that of 1.x"
+        )
     return None
+
+
+def _with_dict(collection: Collection) -> bool:
+    """Its id map was written by 1.x, which a collection made by 0.5 gets at its first flush there."""
+    segment = collection.vector
+    return (
+        not isinstance(segment, Absent)
+        and isinstance(segment.id_map, IdMap)
+        and segment.id_map.form == "dict"
+    )
 
 
 def _without_mark(collection: Collection) -> bool:

@@ -15,7 +15,7 @@ from forensics.testing.healthy import RELEASES as BUILT
 from forensics.testing.healthy import recipes
 
 Release = Callable[[str], Path]
-WRITERS = ("0.4.24", "0.6.3", "1.2.1", "1.5.9")
+LIVES = ("0.4.24-life", "0.6.3-life", "0.5.23-to-1.0.0", "1.2.1-life", "1.5.9-life")
 OPENERS = ("0.4.24", "0.5.0", "0.5.5", "0.6.3", "1.0.20", "1.2.1", "1.2.2", "1.5.9")
 
 
@@ -37,10 +37,10 @@ def what_it_does(store: Path, python: Path) -> str:
 
 @pytest.mark.oldchroma
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("writer", WRITERS)
-def test_each_release_does_what_the_table_says(writer: str, tmp_path: Path, release: Release) -> None:
+@pytest.mark.parametrize("life", LIVES)
+def test_each_release_does_what_the_table_says(life: str, tmp_path: Path, release: Release) -> None:
     store = tmp_path / "store"
-    (recipe,) = (each for each in recipes() if each.name == f"{writer}-life")
+    (recipe,) = (each for each in recipes() if each.name == life)
     recipe.make(store, release)
     with fx.open_store(store) as opened:
         told = {each.release: each for each in openings(opened, OPENERS)}
