@@ -67,7 +67,8 @@ class Graph:
     `elements` is how many level 0 holds. `faults` has one entry per level, level 0 first. `levels`
     (elements,) uint8 is the top level of each element, 0 where link_lists.bin could not be walked that far.
     `entry_problem` says why searches cannot start where the header says. `reached` (elements,) bool: a path
-    from the entry point leads there; all False where there is no usable entry point.
+    from the entry point leads there; all False where there is no usable entry point. `reached_on`: level → how many
+    elements a path leads to on that level.
     """
 
     elements: int
@@ -76,6 +77,7 @@ class Graph:
     faults: tuple[ListFaults, ...]
     entry_problem: str | None
     reached: np.ndarray = field(repr=False)
+    reached_on: dict[int, int] = field(repr=False)
 
     def owners(self, kind: str) -> dict[int, np.ndarray]:
         """level → owners of lists with that fault, for the levels that have any."""
@@ -126,10 +128,12 @@ def _measure(files: HnswFiles) -> Graph | Absent:
     levels[: min(walk.walked, len(level0))] = walk.levels[: len(level0)]
     upper = {level: _upper(walk, level, total) for level in range(1, int(walk.levels.max(initial=0)) + 1)}
     problem = entry_problem(header, walk)
-    reached = np.zeros(len(level0), dtype=bool)
+    reached, reached_on = np.zeros(len(level0), dtype=bool), dict[int, int]()
     if problem is None and len(level0):
         walkable = {0: lists, **{level: pair[0] for level, pair in upper.items()}}
-        reached = reachable(header.enterpoint, header.maxlevel, walkable, total)[: len(level0)]
+        for level, there in descent(header.enterpoint, header.maxlevel, walkable, total):
+            reached_on[level] = len(there)
+        reached[there[there < len(level0)]] = True
     return Graph(
         elements=len(level0),
         M=header.M,
@@ -137,6 +141,7 @@ def _measure(files: HnswFiles) -> Graph | Absent:
         faults=(faults, *(pair[1] for pair in upper.values())),
         entry_problem=problem,
         reached=reached,
+        reached_on=reached_on,
     )
 
 
@@ -229,17 +234,16 @@ def _joined(level: int, found: list[list[np.ndarray]], absent_level: np.ndarray)
     )
 
 
-def reachable(entry: int, maxlevel: int, lists: dict[int, _Lists], total: int) -> np.ndarray:
-    """(total,) bool: the elements of level 0 that a path from `entry` leads to, level by level downwards."""
+def descent(
+    entry: int, maxlevel: int, lists: dict[int, _Lists], total: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(level, the elements that a path from `entry` leads to there), from `maxlevel` down to 0."""
     reached = np.array([entry], dtype=np.int64)
     for level in range(maxlevel, -1, -1):
         if level in lists:
             width = lists[level].links.shape[1]
-            seen = _spread(reached, lists[level].rows, total, width)
-            reached = np.flatnonzero(seen)
-    seen = np.zeros(total, dtype=bool)
-    seen[reached] = True
-    return seen
+            reached = np.flatnonzero(_spread(reached, lists[level].rows, total, width))
+        yield level, reached
 
 
 def _spread(start: np.ndarray, rows: RowsOf, total: int, width: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forensics.lab import experiments, figures, tables
+    from forensics.lab import experiments, figures, graph, records, tables, timeline
     from forensics.lab.listing import conclude
     from forensics.lab.panel import RepairPanel
     from forensics.lab.report_panel import ReportPanel
@@ -20,8 +20,11 @@ __all__ = [
     "conclude",
     "experiments",
     "figures",
+    "graph",
     "open_session",
+    "records",
     "tables",
+    "timeline",
 ]
 _HOMES = {
     "open_session": "session",

@@ -24,6 +24,8 @@ WALK = (
     "05_repair_and_verify",
     "06_write_the_report",
 )
+DEPTH = ("10_inspect_the_graph", "11_inspect_the_records", "12_draw_the_timeline")
+"""Beside the walk: each looks into one thing, and none of them changes anything."""
 SHOWN = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
 """What a printed notebook shows of an output, the best first; live widgets mean nothing on paper."""
 
@@ -40,9 +42,9 @@ def notebooks() -> Path:
 
 
 def copy_into(folder: Path, *, keep_outputs: bool = False) -> Path:
-    """A writable copy of the walk; notebooks that are there already stay. Outputs of another store are left behind."""
+    """A writable copy of the walk and of those in depth; notebooks that are there already stay. Outputs of another store are left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in WALK:
+    for name in (*WALK, *DEPTH):
         target = folder / f"{name}.ipynb"
         if not target.exists():
             book = _read(notebooks() / target.name)

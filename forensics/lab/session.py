@@ -148,17 +148,18 @@ def open_session(
     *,
     embedder: str | None = None,
     environment: Mapping[str, str] | None = None,
+    sample: str = SAMPLE,
 ) -> Session:
-    """The session on `store` (a path or a sample's name), on what the environment names, or on `peek-failure`."""
+    """The session on `store` (a path or a sample's name), on what the environment names, or on the sample `sample`."""
     known = os.environ if environment is None else environment
-    given = os.fspath(store) if store is not None else known.get(STORE) or SAMPLE
+    given = os.fspath(store) if store is not None else known.get(STORE) or sample
     told = given == known.get(STORE)
     case = Path(known[CASE]) if told and known.get(CASE) else None
-    sample = given if given in samples_by_name() else (told and known.get(SAMPLE_NAME)) or None
-    path = restored(given) if given == sample else Path(given)
-    chosen = embedder or known.get(EMBEDDER) or (SAMPLE_EMBEDDER if sample else None)
+    name = given if given in samples_by_name() else (told and known.get(SAMPLE_NAME)) or None
+    path = restored(given) if given == name else Path(given)
+    chosen = embedder or known.get(EMBEDDER) or (SAMPLE_EMBEDDER if name else None)
     said = known.get(YES, "") not in ("", "0", "no")
-    return Session(path, sample=sample, embedder=chosen, unattended=said or sample is not None, case=case)
+    return Session(path, sample=name, embedder=chosen, unattended=said or name is not None, case=case)
 
 
 def restored(sample: str) -> Path:

@@ -283,6 +283,7 @@ def stages(case: Case) -> Table:
     said = {
         "manifest": "the seal of the store: path, size, time and SHA-256 of every file",
         "diagnosis": "what was found",
+        "history": "what happened to the store, and which releases can open it",
         "probe": "what each API call did",
         "plan": "what was to be done, and what it would lose",
         "verdict": "whether the repair did what the plan said",

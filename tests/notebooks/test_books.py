@@ -41,7 +41,7 @@ def code_cells(book: Any) -> list[Any]:
 
 
 def test_the_walk_is_there() -> None:
-    assert {path.stem for path in PATHS} >= set(books.WALK)
+    assert {path.stem for path in PATHS} == {*books.WALK, *books.DEPTH}
 
 
 def test_every_cell_was_executed_in_order(book: Any) -> None:
