@@ -8,6 +8,7 @@ from forensics.testing.natural_corpus import RELEASES
 from forensics.testing.natural_table import BROKEN, EXPLAINS, Row, Standing, counted
 
 COLUMNS: tuple[Standing, ...] = (*BROKEN, "silent", "false alarm", "not built")
+REPORTED: tuple[Standing, ...] = ("found", "in part", "wrongly named")
 HEAD = """# Naturally broken stores
 
 Stores that broke as they break in life, and what `forensics diagnose` says of them. `forensics/testing/natural.py` does
@@ -17,12 +18,13 @@ in between, power lost with pages that nobody had synced. It knows no check. `fo
 what the user had been told and by what engines answer on copies: the newest release that had opened the store and, where
 that finds nothing, {newest}. An older one is not asked: whole or not, the store may be too new for it.
 
-**Of {broken} stores that are broken by this judgement, {seen} are reported, {named} of them with a code that may explain
-each symptom; {missed} are missed, {silent_loss} left no trace. Of {sound} sound ones {alarms} are alarmed.**
-Last run {date}: {built} stores built, seeds {seeds}.
+{headline}
 
 Made by `scripts/natural_corpus.py`; engines have threads, so the same seed gives the same story, not always the same bytes.
 """
+HEADLINE = """**Of {broken} naturally broken stores {seen} are reported ({helped} with the embedder), {named} of them with a code
+that may explain each symptom; {missed} missed, {silent_loss} without a trace. Of {sound} sound ones {alarms} alarmed.**
+Last run {date}: {built} stores built, seeds {seeds}."""
 WORDS = """
 *found*: each symptom of each collection has a finding above a note that may explain it (table below) · *in part*: some
 have · *wrongly named*: none has, though something is reported · *missed*: nothing above a note is reported · *no trace*:
@@ -35,7 +37,9 @@ and nothing reported · *false alarm*: sound by the judgement, yet something abo
 def page(rows: Sequence[Row]) -> str:
     """Markdown."""
     parts = [
-        HEAD.format(**figures(rows)),
+        HEAD.format(
+            releases=", ".join(RELEASES), newest=RELEASES[-1], headline=HEADLINE.format(**figures(rows))
+        ),
         "## The default diagnosis\n",
         table(rows),
         WORDS,
@@ -56,12 +60,11 @@ def page(rows: Sequence[Row]) -> str:
 
 def figures(rows: Sequence[Row]) -> dict[str, object]:
     """The numbers of the headline."""
-    of = counted(rows)
+    of, helped = counted(rows), counted(rows, embedder=True)
     return {
-        "releases": ", ".join(RELEASES),
-        "newest": RELEASES[-1],
         "broken": sum(of[each] for each in BROKEN),
-        "seen": of["found"] + of["in part"] + of["wrongly named"],
+        "seen": sum(of[each] for each in REPORTED),
+        "helped": sum(helped[each] for each in REPORTED),
         "named": of["found"],
         "missed": of["missed"],
         "silent_loss": of["no trace"],

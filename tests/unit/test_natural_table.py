@@ -65,8 +65,8 @@ def test_the_page_says_the_figures_and_each_store_that_was_not_found() -> None:
         Row(line("hopped", 5, {}), "silent", "silent", (), (), ()),
     ]
     text = page(rows)
-    assert "Of 2 stores that are broken by this judgement, 1 are reported, 1 of them" in text
-    assert "1 are missed, 0 left no trace. Of 2 sound ones 1 are alarmed." in text
+    assert "Of 2 naturally broken stores 1 are reported (2 with the embedder), 1 of them" in text
+    assert "1 missed, 0 without a trace. Of 2 sound ones 1 alarmed." in text
     assert "Last run 2026-01-02: 4 stores built, seeds 1 to 5 without 2." in text
     assert "without a name: terms: lost" in text
     assert "| **all** | 4 | 2 | 1 | 0 | 0 | 1 | 0 | 1 | 1 | 0 |" in text
