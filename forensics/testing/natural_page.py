@@ -22,9 +22,9 @@ that finds nothing, {newest}. An older one is not asked: whole or not, the store
 
 Made by `scripts/natural_corpus.py`; engines have threads, so the same seed gives the same story, not always the same bytes.
 """
-HEADLINE = """**Of {broken} naturally broken stores {seen} are reported ({helped} with the embedder), {named} of them with a code
-that may explain each symptom; {missed} missed, {silent_loss} without a trace. Of {sound} sound ones {alarms} alarmed.**
-Last run {date}: {built} stores built, seeds {seeds}."""
+HEADLINE = """**Of {broken} naturally broken stores {seen} are reported ({helped} with the embedder), {named} of them
+with a code that may explain each symptom; {missed} missed, {silent_loss} without a trace. Of {sound} sound ones {alarms}
+alarmed.** Last run {date}: {built} stores built, seeds {seeds}."""
 WORDS = """
 *found*: each symptom of each collection has a finding above a note that may explain it (table below) · *in part*: some
 have · *wrongly named*: none has, though something is reported · *missed*: nothing above a note is reported · *no trace*:
