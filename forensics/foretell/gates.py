@@ -12,6 +12,7 @@ from forensics.readers.migrations import BY_KEY, order
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
 
 MODERN = "1.0.0"
+NO_ANSWER = "Failed to receive response|Failed to pull logs|Error sending message to compactor"
 OPERATIONS = 4
 """The highest operation that 1.x knows."""
 
@@ -122,18 +123,14 @@ def _queue(collection: Collection) -> Iterator[Gate]:
         if row.vector_bytes and row.vector_bytes % 4:
             yield Gate("Failed to pull logs", f"the vector of row {row.seq_id} is no whole number of floats")
         elif row.operation not in range(OPERATIONS + 1):
-            yield Gate(
-                "Failed to receive response|Failed to pull logs", f"row {row.seq_id} has an unknown operation"
-            )
+            yield Gate(NO_ANSWER, f"row {row.seq_id} has an unknown operation")
         elif row.vector_bytes and row.encoding == "INT32":
-            yield Gate(
-                "Failed to receive response|Failed to pull logs", f"row {row.seq_id} is encoded as INT32"
-            )
+            yield Gate(NO_ANSWER, f"row {row.seq_id} is encoded as INT32")
     for seq_id, text in _metadata(collection):
         if not _is_json(text):
             yield Gate("Failed to pull logs", f"the metadata of row {seq_id} are no JSON")
         elif not isinstance(json.loads(text).get("chroma:document", ""), str):
-            yield Gate("Failed to receive response", f"the document of row {seq_id} is no text")
+            yield Gate(NO_ANSWER, f"the document of row {seq_id} is no text")
 
 
 def _mark(mark: SeqId | Absent) -> int:

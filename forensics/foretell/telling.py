@@ -84,9 +84,24 @@ def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foret
     names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
     if not opening.usable and OF_THE_MAP not in opening.why:
         return tuple(_refused(name, opening) for name in names)
+    if _doubled(collection):
+        return tuple(_either(name) for name in names)
     gate = closed(collection, release)
     found = tuple(_call(situation, name) if gate is None else _stopped(name, gate) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
+
+
+def _doubled(collection: Collection) -> bool:
+    """Another collection of the same database has this name."""
+    here = (collection.name, collection.row.database_id)
+    return sum((one.name, one.row.database_id) == here for one in collection.store.collections) > 1
+
+
+def _either(name: str) -> Foretold:
+    if name == "open":
+        return Foretold(call=name, outcome="returns")
+    why = "two collections have this name in one database, and nothing says which of them answers"
+    return Foretold(call=name, outcome="undefined", why=why, confidence="undefined behaviour")
 
 
 def _stopped(name: str, gate: Gate) -> Foretold:
