@@ -55,6 +55,9 @@ def measure_recall(files: HnswFiles, space: str, ef: int) -> Recall | Absent:
         return NotAvailable(f"{len(live)} live elements are too few to ask for {K}")
     asked = np.sort(np.random.default_rng(0).choice(live, min(QUERIES, len(live)), replace=False))
     queries = files.vectors(asked)
+    queries = queries[np.isfinite(queries).all(axis=1)]
+    if not len(queries):
+        return NotAvailable("no vector that was asked for is finite")
     limits = _true_limits(graph, live, queries)
     ef = max(ef, K)
     shares = np.array([_found(graph, query, limit, ef) for query, limit in zip(queries, limits, strict=True)])
@@ -82,11 +85,16 @@ def _by_element(walk: LinkWalk, level: int, total: int) -> dict[int, np.ndarray]
 
 def _l2(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
     apart = vectors - query
-    return np.einsum("ij,ij->i", apart, apart)
+    return _or_far(np.einsum("ij,ij->i", apart, apart))
 
 
 def _inner(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    return 1 - vectors @ query
+    return _or_far(1 - vectors @ query)
+
+
+def _or_far(distances: np.ndarray) -> np.ndarray:
+    """A distance that is no number is further than any: no walk would end on one."""
+    return np.where(np.isnan(distances), np.inf, distances)
 
 
 def _true_limits(graph: Searchable, live: np.ndarray, queries: np.ndarray) -> np.ndarray:

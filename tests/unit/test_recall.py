@@ -94,6 +94,16 @@ def test_tombstones_of_a_larger_index_are_a_warning_from_a_half_on(tmp_path: Pat
         assert named(fx.diagnose(store, only=["CF607"]), "CF607").severity == severity
 
 
+@pytest.mark.timeout(120)
+def test_a_search_past_vectors_that_are_no_numbers_ends(tmp_path: Path) -> None:
+    build(tmp_path, "l2")
+    level0 = np.memmap(tmp_path / "data_level0.bin", dtype=level0_dtype(DIM, M=8), mode="r+")
+    level0["vector"][::5] = np.nan
+    level0.flush()
+    found = measured(tmp_path, "l2", 50)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+
+
 def test_too_few_elements_say_nothing(tmp_path: Path) -> None:
     index = hnswlib.Index("l2", 4)
     index.init_index(
