@@ -8,7 +8,14 @@ from typing import Literal
 from forensics.absent import Absent
 from forensics.graph import measure
 from forensics.readers.id_map import BadIdMap
-from forensics.readers.layout import HEADER_FILE, LENGTH_FILE, LEVEL0_FILE, LINKS_FILE, PERSISTENCE_VERSION
+from forensics.readers.layout import (
+    HEADER,
+    HEADER_FILE,
+    LENGTH_FILE,
+    LEVEL0_FILE,
+    LINKS_FILE,
+    PERSISTENCE_VERSION,
+)
 from forensics.segment import VectorSegment
 from forensics.store import Collection
 
@@ -67,6 +74,10 @@ def _of_header(vector: VectorSegment) -> Loading | None:
     refused = "Error loading hnsw index|wrong persistence version"
     if size == 0:
         return Loading("refused", "header.bin is empty", refused)
+    if size > HEADER.itemsize:
+        return Loading(
+            "undefined", f"header.bin has {size} bytes: the index is not cut by a header like that"
+        )
     if isinstance(header, Absent):
         return Loading("undefined", "header.bin is cut short: the engine goes on with uninitialised memory")
     if header.persistence_version != PERSISTENCE_VERSION:

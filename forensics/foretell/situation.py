@@ -44,9 +44,14 @@ class Situation:
             call=call,
             outcome="undefined",
             why=self.load.why,
-            may_destroy=len(held(self.collection)),
+            may_destroy=self._at_stake(),
             confidence="undefined behaviour",
         )
+
+    def _at_stake(self) -> int:
+        """What level 0 and the queue hold; where level 0 cannot be cut, an element for each label counts."""
+        unread = 0 if len(self.disk.held) else len(self.disk.labels)
+        return len(held(self.collection)) + unread
 
     def fresh_rows(self) -> tuple[QueueRow, ...]:
         """The rows that the added records make."""
