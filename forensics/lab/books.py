@@ -42,7 +42,10 @@ def notebooks() -> Path:
 
 
 def copy_into(folder: Path, *, keep_outputs: bool = False) -> Path:
-    """A writable copy of the walk and of those in depth; notebooks that are there already stay. Outputs of another store are left behind."""
+    """A writable copy of the walk and of those in depth; notebooks that are there already stay.
+
+    Outputs of another store are left behind.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*WALK, *DEPTH):
         target = folder / f"{name}.ipynb"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,9 +153,9 @@ def _short(text: str, most: int = 28) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
-def oddities(diagnosis: Diagnosis) -> Table:
-    """Per check of ids, vectors and contents: what came of it, and the first ids that it is about."""
-    found = {finding.code: finding for finding in diagnosis.findings if finding.code in CODES}
+def oddities(diagnosis: Diagnosis, codes: Sequence[str] = CODES) -> Table:
+    """Per check (by default those of ids, vectors and contents): what came of it, and the first ids of its finding."""
+    found = {finding.code: finding for finding in diagnosis.findings if finding.code in codes}
     outcomes = {check.code: check.outcome for check in diagnosis.checks}
     rows = tuple(
         (
@@ -164,7 +165,7 @@ def oddities(diagnosis: Diagnosis) -> Table:
             _count(found.get(code)),
             _first(found.get(code)),
         )
-        for code in CODES
+        for code in codes
     )
     return Table(("code", "what is looked for", "outcome", "found", "for example"), rows)
 
