@@ -14,6 +14,7 @@ import pytest
 import forensics as fx
 from forensics import verbs
 from forensics.chronicle import Chronicle, chronicle, spans
+from forensics.cli import main
 from forensics.compatibility import Opening
 from forensics.report.casefiles import read_case
 from forensics.report.timeline import timeline
@@ -135,3 +136,12 @@ def test_the_verbs_take_a_path_or_an_open_store(sample: Sample, tmp_path: Path) 
         assert [one.release for one in verbs.openings(opened, ["1.5.9"])] == ["1.5.9"]
         assert verbs.timeline(opened).to_json() == verbs.timeline(store, case=tmp_path / "case").to_json()
     assert (tmp_path / "case" / "history.json").is_file()
+
+
+def test_the_command_line_tells_it_too(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    store = sample("set-aside")
+
+    assert main(["timeline", str(store)]) == 0
+    assert "Releases that can open it, of those tried" in capsys.readouterr().out
+    assert main(["timeline", str(store), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(told(store).to_json()))

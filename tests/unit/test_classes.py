@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
@@ -14,6 +15,7 @@ import pytest
 import forensics as fx
 from forensics import verbs
 from forensics.classes import Classes, classify
+from forensics.cli import main
 from forensics.errors import UsageError
 
 Sample = Callable[[str], Path]
@@ -125,3 +127,17 @@ def test_which_of_several_collections_must_be_said(sample: Sample) -> None:
     with fx.open_store(store) as opened:
         each = {one.name: len(verbs.classify(opened, collection=one.id)) for one in opened.collections}
     assert len(each) == 3
+
+
+def test_the_command_line_classifies_each_collection(
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(sample("healthy-three-collections"))
+
+    assert main(["classify", store, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["collections"]
+    assert {one["collection"]: one["ids"] for one in told}["notes"] == 140
+    assert main(["classify", store, "-o", str(tmp_path / "c.parquet")]) == 16
+    assert main(["classify", store, "--collection", "notes", "-o", str(tmp_path / "c.parquet")]) == 0
+    assert "140 ids" in capsys.readouterr().out
+    assert len(pd.read_parquet(tmp_path / "c.parquet")) == 140
