@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from forensics.testing.natural_corpus import Case, cases
 from forensics.testing.natural_page import page, span
 from forensics.testing.natural_table import EXPLAINS, Row, Standing, standing_of, symptoms_of, unnamed
 
+ROOT = Path(__file__).parents[2]
 RAISES, LOST = ("terms", "raises"), ("terms", "lost")
 
 
@@ -78,3 +80,20 @@ def test_span() -> None:
 
 def test_the_folder_of_a_case(tmp_path: Path) -> None:
     assert Case("killed", 0, tmp_path).store == tmp_path / "killed-0-0.5.23" / "store"
+
+
+def test_the_readme_says_what_the_page_says() -> None:
+    """broken, reported, with the embedder, sound, alarmed, date."""
+    told = re.search(
+        r"Of (\d+) naturally broken stores (\d+) are reported \((\d+) with the embedder\)"
+        r".* Of (\d+) sound ones (\d+) alarmed\.\*\* Last run ([\d-]+):",
+        " ".join((ROOT / "docs" / "NATURAL.md").read_text(encoding="utf-8").split()),
+    )
+    said = re.search(
+        r"Of (\d+) naturally broken stores the default diagnosis reports (\d+) \((\d+) with the embedder\)"
+        r"; of (\d+) sound ones it alarms over (\d+)\..*\[([\d-]+)\]\(docs/NATURAL\.md\)",
+        " ".join((ROOT / "README.md").read_text(encoding="utf-8").split()),
+    )
+    assert told
+    assert said
+    assert said.groups() == told.groups()
