@@ -63,6 +63,7 @@ def build_store(
     ef: int = 100,
     threads: int = 2,
     words: int = 6,
+    keys: int = 1,
 ) -> Path:
     """A store of `n` records. The newest `missing` are not in the index, though the watermark says so, and the queue was
     purged: their vectors are in a directory that somebody set aside. Returns `path`."""
@@ -73,7 +74,7 @@ def build_store(
     segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
     vectors = vectors_of(n, dim)
-    _fill_rows(database, segments, ids, words)
+    _fill_rows(database, segments, ids, words, keys)
     _queue(database, ids[-1:], vectors[-1:], n - 1)  # a purge leaves the row at the watermark
     database.close()
     live = path / segments["VECTOR"]
@@ -86,8 +87,11 @@ def build_store(
     return path
 
 
-def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list[str], words: int) -> None:
-    """Replaces the first records by `ids`, with a document and two metadata keys each, both watermarks at the end."""
+def _fill_rows(
+    database: sqlite3.Connection, segments: dict[str, str], ids: list[str], words: int, keys: int
+) -> None:
+    """Replaces the first records by `ids`, each with a document of `words` words and `keys` metadata keys besides it, both
+    watermarks at the end."""
     n = len(ids)
     for table in ("embedding_fulltext_search", "embedding_metadata", "embeddings"):
         database.execute(f"DELETE FROM {table}")
@@ -102,7 +106,10 @@ def _fill_rows(database: sqlite3.Connection, segments: dict[str, str], ids: list
         (
             (i + 1, key, value)
             for i in range(n)
-            for key, value in (("chroma:document", documents[i]), ("kind", f"k{i % 11}"))
+            for key, value in (
+                ("chroma:document", documents[i]),
+                *((f"kind{key or ''}", f"k{(i + key) % (11 + key)}") for key in range(keys)),
+            )
         ),
     )
     database.executemany(

@@ -47,7 +47,7 @@ def full_text_missing(store: Store) -> Iterator[Finding]:
 
 @check("CF105", scope="store", needs=("database",))
 def full_text_malformed(store: Store) -> Iterator[Finding]:
-    """FTS5's integrity-check, on a copy of its tables alone; the finding names the SQLite that judged."""
+    """FTS5's integrity-check, where it lies or on a copy of its tables alone; the finding names the SQLite that judged."""
     database = _database(store)
     if not expected_tables(database) or missing_tables(database):
         return
@@ -56,7 +56,7 @@ def full_text_malformed(store: Store) -> Iterator[Finding]:
         raise RuntimeError(
             f"SQLite {sqlite3.sqlite_version} cannot judge this full-text index: {said.reason}"
         )
-    if said is None or isinstance(said, Absent):
+    if isinstance(said, Absent) or said.says is None:
         return
     yield finding(
         "CF105",
@@ -64,7 +64,7 @@ def full_text_malformed(store: Store) -> Iterator[Finding]:
         count=1,
         unit="indexes",
         expected="integrity-check is content",
-        found={"says": said, "sqlite": sqlite3.sqlite_version},
+        found={"says": said.says, "sqlite": said.library.removeprefix("SQLite ")},
         where=(in_table(NAME, "integrity-check"),),
         means="Searches in documents miss or invent hits; writes may fail with 'malformed inverted index'. "
         "The documents themselves stand in embedding_metadata.",
