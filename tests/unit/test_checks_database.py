@@ -120,7 +120,10 @@ def test_full_text_verdicts_name_the_library(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
     damage_menu()["full-text-index-emptied"](store)
     finding = found(fx.diagnose(store, deep=True), "CF105")
-    assert finding.found["sqlite"] in {sqlite3.sqlite_version, *(name.removeprefix("SQLite ") for name, _ in judges())}
+    assert finding.found["sqlite"] in {
+        sqlite3.sqlite_version,
+        *(name.removeprefix("SQLite ") for name, _ in judges()),
+    }
     assert finding.remedy.action == "rebuild-full-text"
 
 
