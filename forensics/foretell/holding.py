@@ -104,8 +104,9 @@ def _in_index(collection: Collection, ids: list[str], vectors: np.ndarray) -> np
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Each vector with length 1; zeros stay zeros."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(norms > 0, norms, 1)
 
 
 def lost_vectors(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> int:

@@ -109,6 +109,7 @@ def _of_graph(vector: VectorSegment) -> Loading | None:
     for kind, what in (
         ("out_of_range", "neighbours that no element has"),
         ("too_long", "lists that are too long"),
+        ("absent_level", "neighbours without a list there"),
     ):
         owners = graph.owners(kind)
         if owners:
