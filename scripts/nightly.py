@@ -49,7 +49,9 @@ PIECES = (
     tests("properties", "", "tests/properties", FORENSICS_HYPOTHESIS="nightly", FORENSICS_NIGHTLY="1"),
     tests("browser", "browser"),
     Piece("natural", ("scripts/natural_corpus.py", "--seeds", "0-14", "--table", "docs/NATURAL.md")),
-    Piece("foretold", ("-P", "-m", "forensics.testing.foretelling", "--damages", "--write", "docs/FORETELL.md")),
+    Piece(
+        "foretold", ("-P", "-m", "forensics.testing.foretelling", "--damages", "--write", "docs/FORETELL.md")
+    ),
     Piece("benchmarks", ("-m", "benchmarks")),
 )
 
