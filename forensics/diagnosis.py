@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
 from forensics.checks.masks import EXPLAINS, MASKS
+from forensics.checks.reading import read_partial
 from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
 from forensics.codes import catalogue, lookup
 from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
@@ -23,6 +24,8 @@ from forensics.summaries import DECISIVE, store_facts, summary, tool_facts
 Progress = Callable[[str, float], None]
 NO_DATABASE = ("CF001", "CF002", "CF003")
 """Without a database nothing else is asked."""
+NO_CATALOGUE = (*NO_DATABASE, "CF008", "CF101", "CF102", "CF104")
+"""Why a store may name no collection although it has some: what is asked of each was then not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
     _settle_lacking(run)
+    run.findings.extend(read_partial(store))
     deciding = _deciding(store, wanted, run)
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
@@ -138,10 +142,17 @@ def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:
         _run_on(check, store, run)
         return
     views = _collections(store, wanted)
-    if not views:
-        run.note(check.code, "clean", "the store names no collection")
     for view in views:
         _run_on(check, view, run)
+    if not views:
+        _run_on_none(check, run)
+
+
+def _run_on_none(check: Check, run: _Run) -> None:
+    if why := next((f for f in run.findings if f.collection is None and f.code in NO_CATALOGUE), None):
+        _masked(check.code, why, run)
+    else:
+        run.note(check.code, "clean", "the store names no collection")
 
 
 def _collections(store: Store, wanted: Scope) -> Many[Collection]:
@@ -196,8 +207,7 @@ def _explanation(check: Check, view: View, findings: list[Finding]) -> Finding |
 
 
 def _about(view: View, findings: list[Finding]) -> Iterator[Finding]:
-    name = view.name if isinstance(view, Collection) else None
-    return (found for found in findings if found.collection in (None, name))
+    return (f for f in findings if f.collection in (None, view.name if isinstance(view, Collection) else None))
 
 
 def _following(finding: Finding, code: str) -> Finding:
@@ -248,24 +258,23 @@ def _joined_crashes(findings: list[Finding]) -> Iterator[Finding]:
 
 
 def _skips(run: _Run) -> Iterator[Finding]:
-    """CF902 for checks that could not run, CF903 for those that saw only a part."""
-    for code, outcome in (("CF902", "skipped"), ("CF903", "partial")):
-        hit = [item for item in run.outcomes.values() if item.outcome == outcome]
-        if hit and not any(f.code == code for f in run.findings):
-            yield Finding(
-                code=code,
-                name=lookup(code).name,
-                severity=lookup(code).severity,  # pyright: ignore[reportArgumentType]
-                confidence="certain",
-                collection=None,
-                count=len(hit),
-                unit="checks",
-                expected="every check runs on whole data",
-                found={item.code: item.reason for item in hit},
-                where=(),
-                means="The areas of these checks were not, or not wholly, examined.",
-                remedy=Remedy(action="see-reasons", safety="manual"),
-            )
+    """CF902 for checks that could not run."""
+    hit = [item for item in run.outcomes.values() if item.outcome == "skipped"]
+    if hit:
+        yield Finding(
+            code="CF902",
+            name=lookup("CF902").name,
+            severity=lookup("CF902").severity,  # pyright: ignore[reportArgumentType]
+            confidence="certain",
+            collection=None,
+            count=len(hit),
+            unit="checks",
+            expected="every check runs on whole data",
+            found={item.code: item.reason for item in hit},
+            where=(),
+            means="The areas of these checks were not, or not wholly, examined.",
+            remedy=Remedy(action="see-reasons", safety="manual"),
+        )
 
 
 def _unchanged(store: Store, before: Fingerprint, run: _Run) -> bool:

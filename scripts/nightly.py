@@ -47,6 +47,7 @@ PIECES = (
     tests("old-releases", "oldchroma"),
     tests("faults", "fault", FORENSICS_NIGHTLY="1"),
     tests("properties", "", "tests/properties", FORENSICS_HYPOTHESIS="nightly", FORENSICS_NIGHTLY="1"),
+    tests("combined", "", "tests/corpus/test_combined.py", FORENSICS_NIGHTLY="1"),
     tests("browser", "browser"),
     Piece("natural", ("scripts/natural_corpus.py", "--seeds", "0-14", "--table", "docs/NATURAL.md")),
     Piece(

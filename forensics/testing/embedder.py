@@ -49,3 +49,8 @@ def _words(gram: str) -> NDArray[np.uint32]:
         gram.encode("utf-8", "surrogatepass"), digest_size=4 * WEIGHTS_PER_NGRAM
     ).digest()
     return np.frombuffer(digest, dtype="<u4")
+
+
+def embed_backwards(texts: list[str]) -> NDArray[np.float32]:
+    """Another embedder of the same dimension: it reproduces no vector that `embed` made."""
+    return np.ascontiguousarray(embed(texts)[:, ::-1])

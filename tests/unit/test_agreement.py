@@ -1,0 +1,81 @@
+"""Code, page, damage, test and reference row agree: one that is missing, or that names what is not there, is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from forensics import samples
+from forensics.checks import load_checks
+from forensics.checks.registry import CHECKS
+from forensics.codes import catalogue
+from forensics.explaining import page
+from forensics.testing.damage import damage_menu
+from forensics.testing.otherwise import ELSEWHERE, WAYS
+
+ROOT = Path(__file__).parents[2]
+CODES = tuple(catalogue())
+MENU = damage_menu()
+OF_THE_TOOL = ("CF901", "CF902", "CF903")
+OF_THE_PLAN = ("CF009",)
+load_checks()
+
+
+def recipe(code: str) -> str:
+    """The part of a page that says how to reproduce it."""
+    return re.split(r"^## How to reproduce it", page(code), flags=re.MULTILINE)[1]
+
+
+def test_every_row_of_the_reference_has_a_check_and_every_check_a_row() -> None:
+    assert {*CHECKS, *OF_THE_TOOL, *OF_THE_PLAN} == set(CODES)
+
+
+def test_a_check_runs_when_its_row_says() -> None:
+    assert {code: check.run for code, check in CHECKS.items()} == {
+        code: catalogue()[code].run for code in CHECKS
+    }
+
+
+def test_every_row_has_a_page_and_every_page_a_row() -> None:
+    assert {path.stem for path in (ROOT / "forensics" / "explain").glob("*.md")} == set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_is_shown_or_the_reason_is_said(code: str) -> None:
+    """By damages, by another way, by a note of healthy stores, or elsewhere; by one of these alone."""
+    by_damage = bool(MENU.of(code))
+    noted = code in ("CF210", "CF502")
+    assert [by_damage, code in WAYS, code in ELSEWHERE, noted].count(True) == 1
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_page_names_damages_of_its_own_code_that_exist(code: str) -> None:
+    named = re.findall(r'\["([a-z0-9-]+)"\]', recipe(code))
+    assert set(named) <= set(MENU), "a damage that is not on the menu"
+    assert {MENU[name].code for name in named} <= {code}, "a damage of another code"
+    if MENU.of(code):
+        assert named, f"the page names none of {', '.join(MENU.of(code))}"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_page_names_samples_ways_and_tests_that_exist(code: str) -> None:
+    text = recipe(code)
+    assert set(re.findall(r"`(\d+\.\d+\.\d+/[a-z0-9.-]+)`", text)) <= set(samples.names())
+    assert set(re.findall(r'WAYS\["(CF\d{3})"\]', text)) <= {code} & set(WAYS)
+    for name in re.findall(r"tests/[\w/]+\.py", text + ELSEWHERE.get(code, "")):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_test_names_the_code(code: str) -> None:
+    """By itself, or with all the damages of its level."""
+    tests = [
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path != Path(__file__)
+    ]
+    by_level = any(f'.of("{code[:3]}")' in text for text in tests) and bool(MENU.of(code))
+    by_name = any(code in text for text in tests)
+    assert by_level or by_name or code in WAYS
