@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         with _stoppable(), collector_seldom():
-            answer = _answer(given)
+            answer = _answer(given, as_program=argv is None)
     except SystemExit as leaving:  # --help and --version have said what they had to
         _flush(sys.stdout)
         return leaving.code if isinstance(leaving.code, int) else 0
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return answer if isinstance(answer, int) else _say(answer, as_json)
 
 
-def _answer(given: list[str]) -> Answer | int:
+def _answer(given: list[str], *, as_program: bool) -> Answer | int:
     """What the verb gives; a status where a child has said it. Modules are loaded here: Ctrl-C is one sentence from
     the start.
     """
@@ -69,8 +69,8 @@ def _answer(given: list[str]) -> Answer | int:
     options = build_parser().parse_args(given)
     from forensics.cli_supervising import needs_supervision, supervised
 
-    if needs_supervision(options):
-        return supervised(given)
+    if needs_supervision(options, as_program=as_program):
+        return supervised(given, options)
     from forensics.cli_text import fit_terminal
 
     fit_terminal()

@@ -1,4 +1,8 @@
-"""A store that somebody else uses is read by a child: a file that is cut short under a memory map kills who reads it."""
+"""A store is read by a child: a byte that cannot be read under a memory map kills who reads it.
+
+Either somebody else uses the store and cut a file short, or the disk is failing: then the files are looked through, and
+the child is started again and told what to leave alone (CF903).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import subprocess
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,37 +22,56 @@ from forensics.cli_answer import Answer
 from forensics.errors import EXIT_INCOMPLETE
 from forensics.handles import open_handles
 from forensics.outside import child_environment
+from forensics.readers.sectors import VARIABLE as UNREADABLE
+from forensics.readers.sectors import Gap, look_at_all, told
 
 VARIABLE = "FORENSICS_SUPERVISED"
 PROGRAM = (sys.executable, "-P", "-m", "forensics")
 READING = ("diagnose", "plan", "repair", "probe", "foretell", "past", "timeline", "classify")
 
 
-def needs_supervision(options: Namespace) -> bool:
-    """True where another process has files of the store open, and this one is not the child already."""
+def needs_supervision(options: Namespace, *, as_program: bool) -> bool:
+    """True where a child shall read: always in a program of its own, else where others have files of the store open."""
     if options.verb not in READING or os.environ.get(VARIABLE) or not os.path.isdir(options.store):
         return False
-    handles = open_handles(Path(options.store))
+    return as_program or _in_use(options.store)
+
+
+def _in_use(store: str) -> bool:
+    handles = open_handles(Path(store))
     return not isinstance(handles, Absent) and bool(handles.others)
 
 
-def supervised(given: Sequence[str]) -> Answer | int:
+def supervised(given: Sequence[str], options: Namespace) -> Answer | int:
     """The exit status of a child that does the same and has said it all; where a signal killed it, an Answer."""
     status = _run([*PROGRAM, *given])
-    if status >= 0:
-        return status
-    name = signal.Signals(-status).name
-    text = (
-        f"The process that read the store died of {name}: the store is in use, and a file was cut short while it was"
-        " read. Stop who uses it and try again; nothing was changed."
-    )
+    gaps = look_at_all(Path(options.store)) if -status == signal.SIGBUS else []
+    if gaps and options.verb != "repair":  # a repair is not begun twice
+        status = _run([*PROGRAM, *given], {UNREADABLE: told(gaps)})
+    return status if status >= 0 else _died(signal.Signals(-status).name, gaps, options)
+
+
+def _died(name: str, gaps: Sequence[Gap], options: Namespace) -> Answer:
+    why, advice = "it ended without a word", "Try again, with FORENSICS_TRACEBACK=1"
+    if gaps:
+        why, advice = (
+            gaps[0].sentence,
+            "Copy the store with a tool that goes on after errors, and diagnose the copy",
+        )
+    elif _in_use(options.store):
+        why, advice = (
+            "the store is in use, and a file was cut short while it was read",
+            "Stop who uses it and try again",
+        )
+    text = f"The process that read the store died of {name}: {why}. {advice}; nothing was changed."
     return Answer({"schema": 1, "error": text, "exit": EXIT_INCOMPLETE}, "", EXIT_INCOMPLETE, text)
 
 
-def _run(command: Sequence[str]) -> int:
+def _run(command: Sequence[str], told_it: Mapping[str, str] | None = None) -> int:
     if sys.stdout is not None:
         sys.stdout.flush()
-    with subprocess.Popen(command, env={**child_environment(), VARIABLE: "1"}) as child, _passed_on(child):
+    environment = {**child_environment(), VARIABLE: "1", **(told_it or {})}
+    with subprocess.Popen(command, env=environment) as child, _passed_on(child):
         return child.wait()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from forensics.absent import Absent, NotApplicable, NotAvailable, Unparsable, Unreadable, present
 from forensics.readers import layout
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
+from forensics.readers.sectors import known_gaps
 from forensics.readers.shelf import once
 
 
@@ -65,6 +66,8 @@ def map_file(path: Path) -> np.ndarray | Absent:
         return NotApplicable(f"{path.name} is a {facts.kind}, which is not followed")
     if facts.size == 0:
         return np.empty(0, dtype=np.uint8)
+    if (gap := known_gaps().get(str(path))) is not None:
+        return Unreadable(gap.sentence)
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as handle:
             return np.frombuffer(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)

@@ -22,6 +22,7 @@ import numpy as np
 from forensics.absent import Absent, NotApplicable
 from forensics.readers.bulk import collector_paused
 from forensics.readers.pickle_scan import Scan, scan
+from forensics.readers.sectors import known_gaps
 
 CLASS = ("chromadb.segment.impl.vector.local_persistent_hnsw", "PersistentData")
 BadKind = Literal["missing", "empty", "truncated", "hostile", "malformed", "unreadable"]
@@ -86,6 +87,8 @@ def read_id_map(path: Path) -> IdMap | BadIdMap:
 
 
 def _map(path: Path) -> mmap.mmap | BadIdMap:
+    if (gap := known_gaps().get(str(path))) is not None:
+        return BadIdMap(gap.sentence, "unreadable")
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as handle:
             if os.fstat(handle.fileno()).st_size == 0:

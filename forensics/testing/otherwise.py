@@ -27,7 +27,7 @@ HOLD = "import sys; file = open(sys.argv[1], 'r+b'); print('open', flush=True); 
 ELSEWHERE = {
     "CF309": "built by the engine in tests/unit/test_checks_segment.py: a segment of a collection that never was flushed",
     "CF608": "a larger index that lost most of its links, in tests/unit/test_recall.py; the samples are too small for it",
-    "CF903": "not shown: it takes a device with sectors that cannot be read, and no reader answers with a part of a file",
+    "CF903": "a loop device whose backing file is cut, in tests/faults/test_failing_disk.py: mounting takes root",
 }
 """Why a code is not shown here, and where it is."""
 
