@@ -207,7 +207,9 @@ def _explanation(check: Check, view: View, findings: list[Finding]) -> Finding |
 
 
 def _about(view: View, findings: list[Finding]) -> Iterator[Finding]:
-    return (f for f in findings if f.collection in (None, view.name if isinstance(view, Collection) else None))
+    return (
+        f for f in findings if f.collection in (None, view.name if isinstance(view, Collection) else None)
+    )
 
 
 def _following(finding: Finding, code: str) -> Finding:

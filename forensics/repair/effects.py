@@ -114,8 +114,11 @@ def losses_of(site: Site, approved: Iterable[Action], effect: Effect) -> Iterato
     """One row per reason: as many records as `effect` says are lost, and those that are set aside for want of a vector."""
     reasons: dict[str, list[str]] = {}
     if effect.lost or effect.set_aside:
-        for name, reason in _unreached(site, _kinds(site, approved)):
-            reasons.setdefault(reason, []).append(name)
+        kinds = _kinds(site, approved)
+        deleted = _deleted(site.holdings, kinds)
+        for name, reason in _unreached(site, kinds):
+            if name not in deleted:
+                reasons.setdefault(reason, []).append(name)
     for reason, ids in sorted(reasons.items()):
         row = {"collection": effect.collection, "reason": reason, "count": len(ids)}
         yield {**row, "examples": ids[:EXAMPLES]}
@@ -169,3 +172,10 @@ def _removed(holdings: Holdings, kinds: set[str]) -> np.ndarray:
     if "delete-ids" in kinds:
         gone[list(malformed(holdings.ids))] = True
     return gone
+
+
+def _deleted(holdings: Holdings | None, kinds: set[str]) -> set[str]:
+    """Records that leave the store because of their ids: they are not also lost."""
+    if holdings is None or "delete-ids" not in kinds:
+        return set()
+    return {holdings.ids[index] for index in malformed(holdings.ids)}

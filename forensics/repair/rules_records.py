@@ -119,7 +119,8 @@ def _unsearchable(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             approval="choice",
             chosen=site.options.set_aside_unsearchable,
             loses=lost,
-            why="while one returned id has no vector, every call for vectors fails; they can be put back",
+            why="while one returned id has no vector, every call for vectors fails; the case keeps id, document "
+            "and metadata of each",
         )
 
 

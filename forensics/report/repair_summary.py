@@ -17,7 +17,7 @@ _COSTS = {
     "add-missing-vectors": _WITHOUT,
     "rebuild-segment": _WITHOUT,
     "rebuild-id-map": "lossy: {records} {stay} without a vector, for which one is theirs is not proved",
-    "set-aside-records": "{records} {leave} the store for the case, from where they can be put back",
+    "set-aside-records": "{records} {leave} the store for the case, which keeps id, document and metadata of each",
     "delete-ids": "lossy: {records} {leave} the store and {are} kept in the case",
     "quarantine-queue-rows": "lossy: the rows are kept in the case; {records} {stay} without a vector",
 }

@@ -45,3 +45,12 @@ def test_what_is_lost_is_listed_with_its_reason(
         assert_sums(fx.plan(opened, diagnosis=found))
         assert_sums(fx.plan(opened, diagnosis=found, embedder=EMBEDDER))
         assert_sums(fx.plan(opened, diagnosis=found, decline=found.codes()))
+
+
+def test_a_record_that_is_deleted_for_its_id_is_not_lost_as_well(tmp_path: Path) -> None:
+    store = samples.restore("1.2.1/peek-failure", tmp_path / "store")
+
+    plan = fx.plan(store, ids="delete", accept_loss=("CF701",))
+
+    assert [action.kind for action in plan.approved if action.kind == "delete-ids"]
+    assert_sums(plan)

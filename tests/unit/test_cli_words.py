@@ -173,7 +173,7 @@ def test_a_failed_test_is_named_where_the_repair_was_made() -> None:
             "set-aside-records",
             "lossy",
             2,
-            "2 records leave the store for the case, from where they can be put back",
+            "2 records leave the store for the case, which keeps id, document and metadata of each",
         ),
         ("delete-ids", "lossy", 1, "lossy: 1 record leaves the store and is kept in the case"),
         ("quarantine-ghosts", "safe", 0, "safe: all of it is kept in the case; no record comes back by it"),

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from forensics.testing.builder import Engine
 from forensics.testing.breaking import cut_flush, retried
+from forensics.testing.builder import Engine
 from forensics.testing.sample import Sample
 from forensics.testing.symptom import case, elements, together
 from forensics.testing.texts import records

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from forensics.testing.builder import Engine, as_json
 from forensics.testing.breaking import cut, retried
+from forensics.testing.builder import Engine, as_json
 from forensics.testing.sample import Sample
 from forensics.testing.symptom import case, together
 from forensics.testing.texts import records
