@@ -131,6 +131,7 @@ def _measure(files: HnswFiles) -> Graph | Absent:
     reached, reached_on = np.zeros(len(level0), dtype=bool), dict[int, int]()
     if problem is None and len(level0):
         walkable = {0: lists, **{level: pair[0] for level, pair in upper.items()}}
+        there = np.empty(0, dtype=np.int64)
         for level, there in descent(header.enterpoint, header.maxlevel, walkable, total):
             reached_on[level] = len(there)
         reached[there[there < len(level0)]] = True
