@@ -12,7 +12,7 @@ from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
 from forensics.checks.masks import EXPLAINS, MASKS
 from forensics.checks.reading import read_partial
-from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet
+from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet, unseen
 from forensics.codes import catalogue, lookup
 from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
 from forensics.model import Diagnosis as Result
@@ -176,6 +176,9 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
         return
     run.findings.extend(found)
     run.note(check.code, "found" if found else "clean")
+    missed = None if found else unseen(check, view)
+    if missed is not None:
+        run.lacking.append((check, view, missed))
 
 
 def _masked(code: str, mask: Finding, run: _Run) -> None:
@@ -201,7 +204,7 @@ def _mask(code: str, view: View, findings: list[Finding]) -> Finding | None:
 
 def _explanation(check: Check, view: View, findings: list[Finding]) -> Finding | None:
     """The finding that says why something is absent that the check needs."""
-    lacks = [need for need in check.needs if isinstance(NEEDS[need](view), Absent)]
+    lacks = [need for need in (*check.needs, *check.looks) if isinstance(NEEDS[need](view), Absent)]
     codes = {code for need in lacks for code in EXPLAINS.get(need, ())}
     return next((found for found in _about(view, findings) if found.code in codes), None)
 

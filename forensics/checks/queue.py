@@ -170,7 +170,7 @@ def deleted_text_kept(collection: Collection) -> Iterator[Finding]:
         found={"queue_rows": len(queued), "elements": tombstones},
         where=(in_table("embeddings_queue", counted(len(queued), "rows")),),
         means="Text or vectors of deleted records can still be read from the files.",
-        remedy=Remedy(action="vacuum", safety="safe"),
+        remedy=Remedy(action="purge-queue" if queued else "compact-segment", safety="safe"),
         lists={"seq_ids": queued},
     )
 

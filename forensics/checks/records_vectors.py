@@ -148,7 +148,7 @@ def _lists(collection: Collection, odd: Odd) -> dict[str, list[str] | np.ndarray
     return {"ids": ids, "elements": odd.elements, "seq_ids": [seq for seq, _ in odd.queued]}
 
 
-@check("CF704", needs=("segment", "rows"))
+@check("CF704", needs=("segment", "rows"), looks=("summary",))
 def vector_not_finite(collection: Collection) -> Iterator[Finding]:
     """NaN or infinite components in live elements or pending queue rows."""
     odd = not_finite(collection)
@@ -183,7 +183,7 @@ _ZERO_UNDER_COSINE = (
 _ZERO_ELSEWHERE = "A zero vector is often what an embedder gives for an empty text."
 
 
-@check("CF705", needs=("segment", "rows"))
+@check("CF705", needs=("segment", "rows"), looks=("summary",))
 def vector_zero(collection: Collection) -> Iterator[Finding]:
     """Zero vectors in live elements or pending queue rows; only under cosine do they cost anything."""
     odd, cosine = zero(collection), collection.settings.space == "cosine"

@@ -26,25 +26,29 @@ CheckFunction = Callable[[Any], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A registered check; `run` says whether it belongs to the default, the deep or the embedder run."""
+    """A registered check; `run` says whether it belongs to the default, the deep or the embedder run.
+
+    looks: what it reads beside its needs; where that is absent, it is not clean, however little it found elsewhere.
+    """
 
     code: str
     scope: Scope
     needs: tuple[str, ...]
     run: str
     function: CheckFunction
+    looks: tuple[str, ...] = ()
 
 
 CHECKS: dict[str, Check] = {}
 
 
 def check(
-    code: str, *, scope: Scope = "collection", needs: Sequence[str] = ()
+    code: str, *, scope: Scope = "collection", needs: Sequence[str] = (), looks: Sequence[str] = ()
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Registers a function as the check of `code`; `needs` names entries of NEEDS."""
+    """Registers a function as the check of `code`; `needs` and `looks` name entries of NEEDS."""
 
     def register(function: CheckFunction) -> CheckFunction:
-        CHECKS[code] = Check(code, scope, tuple(needs), lookup(code).run, function)
+        CHECKS[code] = Check(code, scope, tuple(needs), lookup(code).run, function, tuple(looks))
         return function
 
     return register
@@ -172,8 +176,14 @@ NEEDS: dict[str, Callable[[Any], Any]] = {
 
 def unmet(check: Check, view: View) -> Absent | None:
     """The first of the check's needs that is absent, or None."""
-    for need in check.needs:
-        value = NEEDS[need](view)
-        if isinstance(value, Absent):
-            return value
-    return None
+    return _first_absent(check.needs, view)
+
+
+def unseen(check: Check, view: View) -> Absent | None:
+    """The first of what the check looks at beside its needs that is absent, or None."""
+    return _first_absent(check.looks, view)
+
+
+def _first_absent(names: Sequence[str], view: View) -> Absent | None:
+    values = (NEEDS[name](view) for name in names)
+    return next((value for value in values if isinstance(value, Absent)), None)

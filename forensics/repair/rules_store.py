@@ -81,6 +81,16 @@ def _at_the_cost(found: Finding) -> str:
     return f", at the cost of {counted(lost, 'vectors')} that stand in no index" if lost else ""
 
 
+def _of_the_dead(found: Finding) -> Iterator[tuple[str, str]]:
+    """(kind, title) of what removes the remains of deleted records: from queue, index, and free pages."""
+    remains = found.found if isinstance(found.found, dict) else {}
+    if remains.get("queue_rows"):
+        yield "purge-queue", "Delete queue rows that both segments have applied"
+    if remains.get("elements"):
+        yield "compact-segment", "Build the index again without its deleted elements"
+    yield "vacuum", "Overwrite text of deleted records that is still in the file"
+
+
 def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions) -> Iterator[Proposal]:
     """Only with --also-fix: nothing of this heals anything."""
     tidy = {
@@ -88,12 +98,12 @@ def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions)
         "CF007": ("remove-directories", "Remove directories that were set aside"),
         "CF112": ("vacuum", "Compact the database file"),
         "CF201": ("purge-queue", "Delete queue rows that both segments have applied"),
-        "CF213": ("vacuum", "Overwrite text of deleted records that is still in the file"),
         "CF607": ("compact-segment", "Build the index again without its deleted elements"),
     }
-    for code, (kind, title) in tidy.items():
-        for found in findings.get(code, ()):
-            why = f"housekeeping{_at_the_cost(found)}; the original is kept until it is released"
-            yield propose(
-                kind, found.collection, {code}, title, options, safety="lossy", approval="also-fix", why=why
-            )
+    chosen = [(code, found, *tidy[code]) for code in tidy for found in findings.get(code, ())]
+    chosen += [("CF213", found, *way) for found in findings.get("CF213", ()) for way in _of_the_dead(found)]
+    for code, found, kind, title in chosen:
+        why = f"housekeeping{_at_the_cost(found)}; the original is kept until it is released"
+        yield propose(
+            kind, found.collection, {code}, title, options, safety="lossy", approval="also-fix", why=why
+        )

@@ -22,6 +22,11 @@ CANCELS = {
     ("segment-type-changed", "catalogue-rows-deleted"): "the rows with that type are gone",
     ("metadata-watermark-poisoned", "metadata-segment-row-deleted"): "no segment has that watermark any more",
     ("link-lists-zeroed", "link-list-size-torn"): "the same bytes are overwritten",
+    **{
+        (vectors, cut): "the elements with these vectors are gone"
+        for vectors in ("vectors-not-finite", "vectors-zeroed", "vectors-stretched")
+        for cut in ("level0-emptied", "level0-halved")
+    },
 }
 """(damage, other): why the first is no damage after the other."""
 

@@ -111,6 +111,17 @@ def test_housekeeping_is_done_only_when_asked(damage: str, code: str, kind: str,
     assert [a["kind"] for a in result_plan(tmp_path / "case") if a["approved"]] == [kind]
 
 
+def test_remains_of_deleted_records_go_when_asked(tmp_path: Path) -> None:
+    store, case = samples.restore("1.5.9/healthy", tmp_path / "store"), tmp_path / "case"
+    damage_menu()["deleted-record-in-queue"](store)
+    found = look(store, deep=True)
+    assert "CF213" in found.codes()
+    plan = fx.plan(store, case=case, diagnosis=found, also_fix=("CF213",), engine="none")
+    assert [action.kind for action in plan.approved] == ["purge-queue", "vacuum"]
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert "CF213" not in look(store, deep=True).codes()
+
+
 def result_plan(case: Path) -> list[dict[str, Any]]:
     return json.loads((case / "plan.json").read_text())["actions"]
 
