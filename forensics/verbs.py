@@ -13,7 +13,12 @@ from forensics.readers.shelf import shelf
 from forensics.selection import select
 from forensics.store import Store, open_store
 from forensics.verbs_foretell import foretell as foretell
-from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, outside_store, release_names
+from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, release_names
+from forensics.verbs_kept import export as export
+from forensics.verbs_kept import release as release
+from forensics.verbs_kept import report as report
+from forensics.verbs_kept import undo as undo
+from forensics.verbs_kept import verify as verify
 from forensics.verbs_past import past as past
 from forensics.verbs_sources import beside, keep_sources, load_sources
 from forensics.verbs_telling import classify as classify
@@ -24,7 +29,7 @@ from forensics.verbs_telling import timeline as timeline
 if TYPE_CHECKING:
     from forensics.case import Case
     from forensics.diff import IdDiff
-    from forensics.model import Diagnosis, Plan, Verdict
+    from forensics.model import Diagnosis, Plan
     from forensics.repair.options import RepairOptions
 
 StoreLike = Store | str | PathLike[str]
@@ -207,46 +212,6 @@ def apply(
         )
 
 
-def verify(case: Any, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
-    """The same checks again on the store as it is now, against what the case's plan predicted."""
-    from forensics.verify import verify_case
-
-    return verify_case(_case(case), engine=engine, progress=progress)
-
-
-def undo(case: Any, *, discard_later_writes: bool = False, nobody_else: bool = False) -> dict[str, Any]:
-    """The store as it was before `apply`, byte for byte; undoing an undo brings the repair back."""
-    from forensics.repair.undo import undo as take_back
-    from forensics.verbs_case import halfway_told
-
-    opened = _case(case)
-    with halfway_told(opened):
-        return take_back(opened, discard_later_writes=discard_later_writes, nobody_else=nobody_else)
-
-
-def release(case: Any) -> dict[str, Any]:
-    """Deletes the kept original of an applied case; afterwards there is no undo."""
-    from forensics.repair.undo import release as let_go
-
-    return let_go(_case(case))
-
-
-def report(
-    case: Any,
-    out: str | PathLike[str] | None = None,
-    *,
-    include_documents: bool = False,
-    include_ids: bool = False,
-) -> Path:
-    """The incident report of the case as one HTML file; returns its path."""
-    needs("jinja2", "The report")
-    from forensics.report.html import write_report
-
-    opened = _case(case)
-    target = None if out is None else outside_store(Path(fspath(out)), opened.store)
-    return write_report(opened, target, include_documents=include_documents, include_ids=include_ids)
-
-
 def probe(
     store: StoreLike,
     *,
@@ -293,46 +258,6 @@ def copy(store: StoreLike, dest: str | PathLike[str]) -> Any:
     with _opened(store) as opened:
         path = opened.path
     return copy_store(path, Path(fspath(dest)))
-
-
-def export(
-    case: Any,
-    form: str = "jsonl",
-    out: str | PathLike[str] | None = None,
-    *,
-    collection: str | None = None,
-    segment: str | None = None,
-    metadata_segment: str | None = None,
-    anonymous: bool = False,
-) -> dict[str, Any]:
-    """Every record of the case's store that can be recovered, with its vector's origin, as jsonl, npz or parquet.
-
-    Vectors under an id without a row are added as ghosts, with `anonymous` also those under no id.
-    """
-    from forensics.export_files import require
-    from forensics.exporting import export as write_out
-    from forensics.repair.stages import plan_of
-    from forensics.verbs_case import known_findings
-
-    require(form)
-    opened = _case(case)
-    target = Path(fspath(out)) if out is not None else opened.folder / f"export.{form}"
-    outside_store(target, opened.store)
-    options = plan_of(opened).options if opened.has("plan.json") else {}
-    with open_store(opened.store) as store:
-        chosen = select(store, collection, segment, metadata_segment)
-        answer = write_out(
-            store,
-            form,
-            target,
-            also=[Path(path) for path in options.get("also", ())],
-            collection=chosen,
-            findings=known_findings(opened),
-            embedder=_embedder(options),
-            with_anonymous=anonymous,
-        )
-    opened.log("exported", file=str(target), records=answer["records"])
-    return answer
 
 
 def _embedder(options: Mapping[str, Any]) -> Any:

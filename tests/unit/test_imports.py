@@ -70,7 +70,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("repair.apply", "repair.undo"),
     ("export_files", "export_rest", "export_rows", "exporting", "reconciling", "report"),
-    ("verbs", "verbs_case", "verbs_foretell", "verbs_inputs", "verbs_past", "verbs_sources", "verbs_telling"),
+    (
+        "verbs",
+        "verbs_case",
+        "verbs_foretell",
+        "verbs_inputs",
+        "verbs_kept",
+        "verbs_past",
+        "verbs_sources",
+        "verbs_telling",
+    ),
     ("lab",),
     (
         "cli",
