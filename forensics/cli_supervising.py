@@ -26,7 +26,6 @@ from forensics.readers.sectors import VARIABLE as UNREADABLE
 from forensics.readers.sectors import Gap, look_at_all, told
 
 VARIABLE = "FORENSICS_SUPERVISED"
-PROGRAM = (sys.executable, "-P", "-m", "forensics")
 READING = ("diagnose", "plan", "repair", "probe", "foretell", "past", "timeline", "classify")
 
 
@@ -44,10 +43,10 @@ def _in_use(store: str) -> bool:
 
 def supervised(given: Sequence[str], options: Namespace) -> Answer | int:
     """The exit status of a child that does the same and has said it all; where a signal killed it, an Answer."""
-    status = _run([*PROGRAM, *given])
+    status = _run(given)
     gaps = look_at_all(Path(options.store)) if -status == signal.SIGBUS else []
     if gaps and options.verb != "repair":  # a repair is not begun twice
-        status = _run([*PROGRAM, *given], {UNREADABLE: told(gaps)})
+        status = _run(given, {UNREADABLE: told(gaps)})
     return status if status >= 0 else _died(signal.Signals(-status).name, gaps, options)
 
 
@@ -67,9 +66,11 @@ def _died(name: str, gaps: Sequence[Gap], options: Namespace) -> Answer:
     return Answer({"schema": 1, "error": text, "exit": EXIT_INCOMPLETE}, "", EXIT_INCOMPLETE, text)
 
 
-def _run(command: Sequence[str], told_it: Mapping[str, str] | None = None) -> int:
+def _run(given: Sequence[str], told_it: Mapping[str, str] | None = None) -> int:
     if sys.stdout is not None:
         sys.stdout.flush()
+    flags = subprocess._args_from_interpreter_flags()  # pyright: ignore - as multiprocessing starts its children
+    command = [sys.executable, *flags, *([] if "-P" in flags else ["-P"]), "-m", "forensics", *given]
     environment = {**child_environment(), VARIABLE: "1", **(told_it or {})}
     with subprocess.Popen(command, env=environment) as child, _passed_on(child):
         return child.wait()

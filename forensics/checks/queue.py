@@ -213,7 +213,7 @@ def metadata_replay_wedged(collection: Collection) -> Iterator[Finding]:
             mark_place(collection, METADATA),
             in_table("embeddings_queue", f"{counted(waiting, 'rows')} above it"),
         ),
-        means=f"{waiting} acknowledged writes are not in SQLite, and every further one fails with "
+        means=f"SQLite lacks {counted(waiting, 'acknowledged writes')}, and every further one fails with "
         "'Failed to apply logs to the metadata segment'.",
         remedy=Remedy(action="rebuild-full-text", safety="safe" if "full-text" in obstacles[0] else "manual"),
     )

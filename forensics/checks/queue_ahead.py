@@ -19,6 +19,7 @@ from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
 from forensics.readers.watermarks import newest_record
 from forensics.store import Collection
+from forensics.words import counted
 
 
 @check("CF204", needs=("records",))
@@ -38,8 +39,8 @@ def watermark_ahead(collection: Collection) -> Iterator[Finding]:
         expected={scope: min(rows.values()) - 1 for scope, rows in skipped.items()},
         found={**{scope: marks[scope] for scope in skipped}, "opening_destroys": purged},
         where=tuple(mark_place(collection, scope) for scope in skipped),
-        means=f"{len(ids)} acknowledged writes are in the queue and were passed over: they are never "
-        f"applied, and the next purge deletes them.{purge_means(purged)}",
+        means=f"The queue holds {counted(len(ids), 'acknowledged writes')} that will never be applied, and that the "
+        f"next purge deletes.{purge_means(purged)}",
         remedy=Remedy(action="restore-watermark", safety="safe"),
         lists={"ids": ids},
     )

@@ -71,7 +71,10 @@ def test_a_pending_write_of_a_dangling_record_takes_effect(
     engine = None if operation == UPDATE else "none"
     result = fx.reconcile(store, case=case, embedder=embedder, nobody_else=True, engine=engine)
     assert result["verified"] == ("checks+engine" if engine is None else "checks")
-    assert result["remaining"] == []
+    in_doubt = (
+        [] if embedder else ["CF505"]
+    )  # a label stands on two elements: nobody else can tell whose it is
+    assert result["remaining"] == in_doubt
     assert result["records"]["after"] == (300 if has_vector else 299)
     found = vector_of(store, name)
     assert found is None if not has_vector else np.allclose(unit(found), unit(new), atol=1e-6)
