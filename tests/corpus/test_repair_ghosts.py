@@ -33,7 +33,9 @@ def add_past_a_flush(store: Path) -> None:
         builder.add("terms", records, step=10)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=[] if place == "pending" else [pytest.mark.slow]) for place in PLACES]
+)
 def test_a_flush_does_not_bring_them_back(place: str, tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
     first, last = PLACES[place]
