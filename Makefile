@@ -17,7 +17,7 @@ NOTEBOOKS     := --nbval --nbval-current-env --nbval-cell-timeout=120 \
 JOBS          ?= 2
 PARALLEL      := -n $(JOBS) --dist loadfile
 QUICK         := not (slow or browser or oldchroma or minilm or fault)
-TESTS         := tests/unit tests/corpus tests/properties tests/notebooks notebooks
+TESTS         := tests/notebooks notebooks tests/corpus tests/properties tests/unit  # the long files first
 
 .DEFAULT_GOAL := help
 .PHONY: help lab investigate test lint lint-rules lint-layout lint-types nightly bench clean install
