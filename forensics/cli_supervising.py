@@ -66,11 +66,17 @@ def _died(name: str, gaps: Sequence[Gap], options: Namespace) -> Answer:
     return Answer({"schema": 1, "error": text, "exit": EXIT_INCOMPLETE}, "", EXIT_INCOMPLETE, text)
 
 
+def program() -> list[str]:
+    """This interpreter with its own options, and this package as a program."""
+    given = {"-S": sys.flags.no_site, "-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site}
+    flags = [flag for flag, is_set in given.items() if is_set]
+    return [sys.executable, *flags, *(f"-W{option}" for option in sys.warnoptions), "-P", "-m", "forensics"]
+
+
 def _run(given: Sequence[str], told_it: Mapping[str, str] | None = None) -> int:
     if sys.stdout is not None:
         sys.stdout.flush()
-    flags = subprocess._args_from_interpreter_flags()  # pyright: ignore - as multiprocessing starts its children
-    command = [sys.executable, *flags, *([] if "-P" in flags else ["-P"]), "-m", "forensics", *given]
+    command = [*program(), *given]
     environment = {**child_environment(), VARIABLE: "1", **(told_it or {})}
     with subprocess.Popen(command, env=environment) as child, _passed_on(child):
         return child.wait()

@@ -552,7 +552,7 @@ def test_a_file_cut_short_under_the_reader_ends_in_a_sentence(
     used: Path, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGBUS)"
-    monkeypatch.setattr(cli_supervising, "PROGRAM", (sys.executable, "-c", code))
+    monkeypatch.setattr(cli_supervising, "program", lambda: [sys.executable, "-c", code])
     said = say("diagnose", used, "--format", "json")
     assert said.status == 8
     assert "died of SIGBUS" in said.data["error"]
