@@ -11,16 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from forensics.compatibility import RELEASES
 from forensics.testing.builder import StoreBuilder
 from forensics.testing.texts import Record, Scalar, fresh, records
 
 PythonOf = Callable[[str], Path]
 Steps = Callable[[StoreBuilder], None]
 SPACES = ("cosine", "l2", "ip")
-RELEASES = (
-    *("0.4.24", "0.5.0", "0.5.5", "0.5.7", "0.5.12", "0.5.13", "0.5.23", "0.6.3"),
-    *("1.0.0", "1.0.20", "1.1.1", "1.2.1", "1.2.2", "1.3.7", "1.4.1", "1.5.0", "1.5.9"),
-)
 NEWEST = RELEASES[-1]
 ACROSS = ("0.4.24", "0.5.5", "0.6.3", "1.0.20", NEWEST)
 """One of each way to keep settings, id maps, watermarks and the queue."""
