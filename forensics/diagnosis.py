@@ -82,7 +82,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
     _settle_lacking(run)
-    run.findings.extend(read_partial(store))
+    run.findings.extend(read_partial(store, _collections(store, wanted)))
     deciding = _deciding(store, wanted, run)
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from forensics.absent import Absent
@@ -10,14 +10,17 @@ from forensics.checks.registry import finding
 from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.database import DATABASE
 from forensics.readers.sectors import Gap, known_gaps, look
-from forensics.store import Store
+from forensics.store import Collection, Store
 
 SQLITE_SAYS = "disk I/O error"
 
 
-def read_partial(store: Store) -> Iterator[Finding]:
-    """One finding for all files; nothing where every byte that was asked for could be read."""
-    gaps = {Path(gap.path).relative_to(store.path): gap for gap in _gaps(store)}
+def read_partial(store: Store, seen: Iterable[Collection]) -> Iterator[Finding]:
+    """One finding for all files; nothing where every byte that was asked for could be read.
+
+    `seen`: the collections whose records the diagnosis has read; no others are read for this.
+    """
+    gaps = {Path(gap.path).relative_to(store.path): gap for gap in _gaps(store, seen)}
     if not gaps:
         return
     unread = sum(gap.present - gap.read for gap in gaps.values())
@@ -48,17 +51,17 @@ def read_partial(store: Store) -> Iterator[Finding]:
     )
 
 
-def _gaps(store: Store) -> Iterator[Gap]:
+def _gaps(store: Store, seen: Iterable[Collection]) -> Iterator[Gap]:
     """Those that this process was told of, and that of the database, which SQLite reads without a memory map."""
     known = [gap for gap in known_gaps().values() if Path(gap.path).is_relative_to(store.path)]
     yield from known
     database = store.path / DATABASE
-    if str(database) not in {gap.path for gap in known} and _sqlite_failed(store):
+    if str(database) not in {gap.path for gap in known} and _sqlite_failed(store, seen):
         gap = look(database)
         if gap is not None:
             yield gap
 
 
-def _sqlite_failed(store: Store) -> bool:
-    views = [store.database, *(collection.rows for collection in store.collections)]
+def _sqlite_failed(store: Store, seen: Iterable[Collection]) -> bool:
+    views = [store.database, *(collection.rows for collection in seen)]
     return any(isinstance(view, Absent) and SQLITE_SAYS in view.reason for view in views)
