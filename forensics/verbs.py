@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from forensics.absent import Absent
 from forensics.readers.shelf import shelf
 from forensics.selection import select
-from forensics.store import Store, open_store
+from forensics.store import Store
 from forensics.verbs_foretell import foretell as foretell
-from forensics.verbs_inputs import PathLikes, check_inputs, collection_of, needs, release_names
+from forensics.verbs_inputs import (
+    PathLikes,
+    StoreLike,
+    check_inputs,
+    collection_of,
+    needs,
+    release_names,
+    store_of,
+)
+from forensics.verbs_kept import apply as apply
 from forensics.verbs_kept import export as export
 from forensics.verbs_kept import release as release
 from forensics.verbs_kept import report as report
@@ -27,30 +36,11 @@ from forensics.verbs_telling import openings as openings
 from forensics.verbs_telling import timeline as timeline
 
 if TYPE_CHECKING:
-    from forensics.case import Case
     from forensics.diff import IdDiff
     from forensics.model import Diagnosis, Plan
     from forensics.repair.options import RepairOptions
 
-StoreLike = Store | str | PathLike[str]
-CaseLike = "Case | str | PathLike[str]"
 Progress = Callable[[str, float], None]
-
-
-@contextmanager
-def _opened(store: StoreLike) -> Generator[Store]:
-    """The store itself, or one opened for the duration."""
-    if isinstance(store, Store):
-        yield store
-        return
-    with open_store(store) as opened:
-        yield opened
-
-
-def _case(case: Any) -> Case:
-    from forensics.verbs_case import case_of
-
-    return case_of(case)
 
 
 def diagnose(
@@ -78,7 +68,7 @@ def diagnose(
     scope(only, skip)  # an unknown code is said before anything is read
     check_inputs(embedder, also, source)
     given = load_sources(source)
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         chosen = select(opened, collection, segment, metadata_segment)
         wanted = scope(only, skip, collection=chosen, deep=deep, embedder=embedder is not None)
         opened.also = (*opened.also, *(Path(fspath(path)).resolve() for path in also))
@@ -126,7 +116,7 @@ def diff_ids(store: StoreLike) -> dict[str, IdDiff]:
     from forensics.readers.id_map import IdMap
 
     out: dict[str, IdDiff] = {}
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         for collection in opened.collections:
             rows, id_map = collection.rows, collection.id_map
             if not isinstance(rows, Absent):
@@ -158,7 +148,7 @@ def plan(
 
     chosen = options or RepairOptions(**choices)
     check_inputs(chosen.embedder, chosen.also, chosen.source)
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         wanted = collection_of(opened, collection, segment, metadata_segment)
         if case is None:
             return make_plan(opened, diagnosis or _diagnosed(opened, wanted, chosen, progress), chosen)
@@ -181,37 +171,6 @@ def _diagnosed(
     return diagnose(store, collection=collection, embedder=chosen.embedder, progress=progress)
 
 
-def apply(
-    case: Any,
-    *,
-    yes: bool = False,
-    resume: bool = False,
-    to: str | PathLike[str] | None = None,
-    nobody_else: bool = False,
-    engine: str | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Carries out the approved actions of the case's plan on a draft, verifies it, and swaps it in.
-
-    Without `yes` nothing is changed and the plan is shown; only what was begun is finished by `resume`. Returns the
-    JSON of the command line.
-    """
-    from forensics.repair.apply import apply_plan
-    from forensics.repair.stages import plan_of
-    from forensics.verbs_case import can_finish, halfway_told, refusal_kept, stopped_at_plan
-
-    opened = _case(case)
-    if not yes and not (resume and can_finish(opened)):
-        return stopped_at_plan(opened)
-    target = None if to is None else Path(fspath(to))
-    if not resume and opened.has("plan.json"):
-        _embedder(plan_of(opened).options)  # gone or changed: said before anything is made
-    with halfway_told(opened), refusal_kept(opened):
-        return apply_plan(
-            opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
-        )
-
-
 def probe(
     store: StoreLike,
     *,
@@ -228,7 +187,7 @@ def probe(
     release_names(versions)
     if not versions:
         needs("chromadb", "The probe")
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         chosen = select(opened, collection, segment)
         if case is None:
             return _asked(opened, versions, chosen, progress)
@@ -255,16 +214,9 @@ def copy(store: StoreLike, dest: str | PathLike[str]) -> Any:
     """A sparse-aware copy of the whole store, journal included, verified by hash; returns its manifest."""
     from forensics.copying import copy_store
 
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         path = opened.path
     return copy_store(path, Path(fspath(dest)))
-
-
-def _embedder(options: Mapping[str, Any]) -> Any:
-    from forensics.repair.embedding import Embedder
-    from forensics.repair.options import RepairOptions
-
-    return Embedder.of(RepairOptions.from_json(options))
 
 
 def explain(text: str) -> str:

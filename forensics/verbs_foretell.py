@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from forensics.selection import select
-from forensics.store import Store, open_store
-from forensics.verbs_inputs import release_names
+from forensics.store import Store
+from forensics.verbs_inputs import StoreLike, release_names, store_of
 
 if TYPE_CHECKING:
     from forensics.foretell.telling import Foretelling
@@ -19,7 +17,7 @@ DEFAULT = "1.5.9"
 
 
 def foretell(
-    store: Store | str | PathLike[str],
+    store: StoreLike,
     release: str | Sequence[str] = DEFAULT,
     *,
     collection: str | None = None,
@@ -33,7 +31,7 @@ def foretell(
     """
     releases = [release] if isinstance(release, str) else list(release) or [DEFAULT]
     release_names(releases)
-    with nullcontext(store) if isinstance(store, Store) else open_store(store) as opened:
+    with store_of(store) as opened:
         chosen = select(opened, collection, segment)
         if case is None:
             return _told(opened, releases, chosen)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 
 from forensics.errors import MissingPackage, Refused, UsageError
 from forensics.selection import is_paired_by_hand, select
-from forensics.store import Store
+from forensics.store import Store, open_store
 from forensics.user_source import check_source
 
 PathLikes = Sequence[str | PathLike[str]]
+StoreLike = Store | str | PathLike[str]
 RELEASE = re.compile(r"\d+(\.\w+)+")
+
+
+@contextmanager
+def store_of(store: StoreLike) -> Generator[Store]:
+    """The store itself, or one opened for the duration."""
+    if isinstance(store, Store):
+        yield store
+        return
+    with open_store(store) as found:
+        yield found
 
 
 def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> None:

@@ -1,8 +1,8 @@
-"""The verbs on a case that is there already: verify, undo, release, report, export."""
+"""The verbs on a case that is there already: apply, verify, undo, release, report, export."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,37 @@ def _case(case: Any) -> Case:
     from forensics.verbs_case import case_of
 
     return case_of(case)
+
+
+def apply(
+    case: Any,
+    *,
+    yes: bool = False,
+    resume: bool = False,
+    to: str | PathLike[str] | None = None,
+    nobody_else: bool = False,
+    engine: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Carries out the approved actions of the case's plan on a draft, verifies it, and swaps it in.
+
+    Without `yes` nothing is changed and the plan is shown; only what was begun is finished by `resume`. Returns the
+    JSON of the command line.
+    """
+    from forensics.repair.apply import apply_plan
+    from forensics.repair.stages import plan_of
+    from forensics.verbs_case import can_finish, halfway_told, refusal_kept, stopped_at_plan
+
+    opened = _case(case)
+    if not yes and not (resume and can_finish(opened)):
+        return stopped_at_plan(opened)
+    target = None if to is None else Path(fspath(to))
+    if not resume and opened.has("plan.json"):
+        _embedder(plan_of(opened).options)  # gone or changed: said before anything is made
+    with halfway_told(opened), refusal_kept(opened):
+        return apply_plan(
+            opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
+        )
 
 
 def verify(case: Any, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
@@ -80,8 +111,6 @@ def export(
     """
     from forensics.export_files import require
     from forensics.exporting import export as write_out
-    from forensics.repair.embedding import Embedder
-    from forensics.repair.options import RepairOptions
     from forensics.repair.stages import plan_of
     from forensics.verbs_case import known_findings
 
@@ -99,8 +128,15 @@ def export(
             also=[Path(path) for path in options.get("also", ())],
             collection=chosen,
             findings=known_findings(opened),
-            embedder=Embedder.of(RepairOptions.from_json(options)),
+            embedder=_embedder(options),
             with_anonymous=anonymous,
         )
     opened.log("exported", file=str(target), records=answer["records"])
     return answer
+
+
+def _embedder(options: Mapping[str, Any]) -> Any:
+    from forensics.repair.embedding import Embedder
+    from forensics.repair.options import RepairOptions
+
+    return Embedder.of(RepairOptions.from_json(options))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from contextlib import nullcontext
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from forensics.selection import select
-from forensics.store import Store, open_store
+from forensics.verbs_inputs import StoreLike, store_of
 
 if TYPE_CHECKING:
     from forensics.account import Past
@@ -20,7 +18,7 @@ PAST = "past.json"
 
 
 def past(
-    store: Store | str | PathLike[str],
+    store: StoreLike,
     *,
     collection: str | None = None,
     segment: str | None = None,
@@ -33,7 +31,7 @@ def past(
     from forensics.account import account
     from forensics.readers.bulk import collector_seldom
 
-    with nullcontext(store) if isinstance(store, Store) else open_store(store) as opened:
+    with store_of(store) as opened:
         chosen = select(opened, collection, segment)
         if case is None:
             with collector_seldom():

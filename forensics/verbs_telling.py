@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.errors import CannotComplete, UsageError
 from forensics.selection import select
 from forensics.store import Collection, Store, open_store
-from forensics.verbs_inputs import PathLikes, check_inputs, needs, outside_store
+from forensics.verbs_inputs import PathLikes, StoreLike, check_inputs, needs, outside_store, store_of
 
 if TYPE_CHECKING:
     from forensics.chronicle import Chronicle
@@ -20,24 +19,12 @@ if TYPE_CHECKING:
     from forensics.compatibility import Opening
     from forensics.history import Event
 
-StoreLike = Store | str | PathLike[str]
-
-
-@contextmanager
-def _opened(store: StoreLike) -> Generator[Store]:
-    """The store itself, or one opened for the duration."""
-    if isinstance(store, Store):
-        yield store
-        return
-    with open_store(store) as opened:
-        yield opened
-
 
 def history(store: StoreLike) -> tuple[Event, ...]:
     """What happened to the store and when, by its own stamps; each event observed or inferred. Writes nothing."""
     from forensics.history import history as told
 
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         return told(opened)
 
 
@@ -46,7 +33,7 @@ def openings(store: StoreLike, releases: Sequence[str] | None = None) -> tuple[O
     from forensics.compatibility import RELEASES
     from forensics.compatibility import openings as answers
 
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         return answers(opened, releases or RELEASES)
 
 
@@ -57,7 +44,7 @@ def timeline(store: StoreLike, *, case: Any = None) -> Chronicle:
     """
     from forensics.chronicle import chronicle
 
-    with _opened(store) as opened:
+    with store_of(store) as opened:
         if case is None:
             return chronicle(opened)
         from forensics.verbs_case import HISTORY, filling
