@@ -115,15 +115,11 @@ def _freed_trace(collection: str | None, rows: dict[str, FreedRow], space: Freed
         if collection is not None
         else "They belong to a segment or a collection that the catalogue does not have. "
     )
-    return Trace(
-        kind="freed-pages",
-        collection=collection,
-        count=len(rows),
-        unit="ids",
-        at_least=len(rows),
-        at_most=len(rows),
+    return Trace.of_ids(
+        "freed-pages",
+        collection,
+        tuple(rows),
         confidence="likely",
-        fate="deleted or lost",
         proof="Rows with these ids stand whole in space of chroma.sqlite3 that SQLite has given up: free pages, and the "
         "part of used pages that belongs to no cell. Segment, length of the id and time stand where the row's own header "
         "says.",
@@ -134,7 +130,6 @@ def _freed_trace(collection: str | None, rows: dict[str, FreedRow], space: Freed
             "searched_whole": space.complete,
             "tables": sorted({row.table for row in rows.values()}),
         },
-        ids=tuple(rows),
         columns=("id", "table", "owner", "created_at", "offset"),
         rows=[(row.id, row.table, row.owner, row.created_at, row.offset) for row in rows.values()],
     )

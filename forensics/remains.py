@@ -47,6 +47,13 @@ class Trace:
     columns: tuple[str, ...] = ("id",)
     rows: Sequence[tuple[Any, ...]] = field(default=(), repr=False)
 
+    @classmethod
+    def of_ids(cls, kind: str, collection: str | None, ids: Sequence[str], **more: Any) -> Trace:
+        """A trace that names its ids: as many as they are, no fewer and no more, unless `more` says otherwise."""
+        count = len(ids)
+        known = {"unit": "ids", "at_least": count, "confidence": "certain", "fate": "deleted or lost", **more}
+        return cls(kind=kind, collection=collection, count=count, at_most=count, ids=tuple(ids), **known)
+
     def to_json(self) -> dict[str, Any]:
         names = (
             "kind",
@@ -131,39 +138,30 @@ def _of_queued(collection: Collection, writes: Mapping[str, list[tuple[int, int]
     deleted = [name for name, rows in gone.items() if rows[-1][0] == DELETE]
     with_add = sum(any(operation in (ADD, UPSERT) for operation, _ in gone[name]) for name in deleted)
     if deleted:
-        yield Trace(
-            kind="queue-deletes",
-            collection=collection.name,
-            count=len(deleted),
-            unit="ids",
+        yield Trace.of_ids(
+            "queue-deletes",
+            collection.name,
+            deleted,
             at_least=with_add,
-            at_most=len(deleted),
-            confidence="certain",
             fate="deleted",
             proof="The last row of embeddings_queue with this id is a delete, and no record has the id.",
             means="Deleted on purpose: somebody called delete. Where the queue no longer holds the add as well, whether "
             "the id was there before cannot be told.",
             found={"add_in_the_queue_too": with_add},
-            ids=tuple(deleted),
         )
     mark = collection.metadata_watermark
     above = 0 if isinstance(mark, Absent) else mark.value or 0
     lost = [name for name, rows in gone.items() if _added_last(rows, above)]
     if lost:
-        yield Trace(
-            kind="queue-remains",
-            collection=collection.name,
-            count=len(lost),
-            unit="ids",
-            at_least=len(lost),
-            at_most=len(lost),
-            confidence="certain",
+        yield Trace.of_ids(
+            "queue-remains",
+            collection.name,
+            lost,
             fate="lost",
             proof="embeddings_queue holds an add or upsert of this id at or below the metadata watermark, no delete after "
             "it, and no record has the id.",
             means="Lost, not deleted by Chroma: a delete would stand in the queue behind the add. The row itself still "
             "has the vector, the document and the metadata.",
-            ids=tuple(lost),
         )
 
 
@@ -176,19 +174,13 @@ def _added_last(rows: Sequence[tuple[int, int]], watermark: int) -> bool:
 def _of_no_collection(topic: str, writes: Mapping[str, list[tuple[int, int]]]) -> Iterator[Trace]:
     names = tuple(name for name, rows in writes.items() if any(op in (ADD, UPSERT) for op, _ in rows))
     if names:
-        yield Trace(
-            kind="queue-of-no-collection",
-            collection=None,
-            count=len(names),
-            unit="ids",
-            at_least=len(names),
-            at_most=len(names),
-            confidence="certain",
-            fate="deleted or lost",
+        yield Trace.of_ids(
+            "queue-of-no-collection",
+            None,
+            names,
             proof=f"embeddings_queue holds their adds under {topic}, a collection that the catalogue does not have.",
             means=f"The collection was deleted, or its row was lost. {EITHER}",
             found={"topic": topic},
-            ids=names,
         )
 
 
@@ -260,20 +252,14 @@ def of_unowned_rows(store: Store, database: Database) -> Iterator[Trace]:
         if segment not in owned:
             by_segment.setdefault(str(segment), []).append(str(name))
     for segment, names in sorted(by_segment.items()):
-        yield Trace(
-            kind="rows-of-no-segment",
-            collection=None,
-            count=len(names),
-            unit="ids",
-            at_least=len(names),
-            at_most=len(names),
-            confidence="certain",
-            fate="deleted or lost",
+        yield Trace.of_ids(
+            "rows-of-no-segment",
+            None,
+            names,
             proof=f"embeddings has them under segment {segment}, which is no collection's METADATA segment.",
             means="Their collection was deleted by a release that leaves its rows, or its catalogue rows were lost. No call "
             f"of Chroma's shows them. {EITHER}",
             found={"segment": segment},
-            ids=tuple(names),
         )
 
 

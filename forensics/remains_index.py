@@ -55,19 +55,12 @@ def _ghosts(collection: Collection) -> Iterator[Trace]:
     records = collection.records
     if isinstance(records, Absent) or not records.ghosts:
         return
-    count = len(records.ghosts)
-    yield Trace(
-        kind="id-map-remains",
-        collection=collection.name,
-        count=count,
-        unit="ids",
-        at_least=count,
-        at_most=count,
-        confidence="certain",
-        fate="deleted or lost",
+    yield Trace.of_ids(
+        "id-map-remains",
+        collection.name,
+        records.ghosts,
         proof="The id map gives them a label, SQLite has no record of them, and no delete waits in the queue.",
         means=f"Their metadata and documents are gone from SQLite; their vectors may still stand in the index. {EITHER}",
-        ids=records.ghosts,
     )
 
 
@@ -87,17 +80,11 @@ def _of_directory(store: Store, segment: VectorSegment, gone: tuple[str, ...]) -
     assert isinstance(segment.id_map, IdMap)
     shared = {c.name: sum(map(c.row_of.__contains__, segment.id_map.id_to_label)) for c in store.collections}
     nearest = max(shared, key=shared.__getitem__, default=None)
-    return Trace(
-        kind="other-directories",
-        collection=nearest if nearest is not None and shared[nearest] else None,
-        count=len(gone),
-        unit="ids",
-        at_least=len(gone),
-        at_most=len(gone),
-        confidence="certain",
-        fate="deleted or lost",
+    return Trace.of_ids(
+        "other-directories",
+        nearest if nearest is not None and shared[nearest] else None,
+        gone,
         proof=f"The id map in {segment.relative}, which no row of segments names, has them; no collection has a record.",
         means=f"They were in an index once, and their vectors may still stand in that directory. {EITHER}",
         found={"directory": segment.relative, "ids_in_its_map": len(segment.id_map.id_to_label)},
-        ids=gone,
     )
