@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from forensics.case import CASE_FILE, Case, _default_folder, utc_now
 from forensics.chronicle import Chronicle, chronicle
 from forensics.durable import room
 from forensics.errors import CannotComplete, ForensicsError, Refused, UsageError
+from forensics.evidence import safe_name, write_rows
 from forensics.model import Diagnosis, Json, Plan
 from forensics.repair.draft import Draft
 from forensics.repair.journal import Transition
@@ -136,7 +135,8 @@ def keep_diagnosis(case: Case, store: Store, found: Diagnosis) -> None:
     for finding in found.findings:
         for name, items in finding.lists.items():
             label = "-".join(part for part in (finding.code, finding.collection, name) if part)
-            _write_list(case.evidence(_file_name(label) + ".csv"), name, items)
+            rows = (item if isinstance(item, (list, tuple)) else [item] for item in items)
+            write_rows(case.evidence(safe_name(label) + ".csv"), [name], rows)
     case.log("diagnosed", findings=list(found.codes()))
 
 
@@ -153,17 +153,6 @@ def _told(store: Store) -> Json:
 
 def _is_sealed(case: Case, now: Manifest) -> bool:
     return case.has(MANIFEST) and not compare(Manifest.from_json(case.read_json(MANIFEST)), now)
-
-
-def _file_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)[:120]
-
-
-def _write_list(path: Path, name: str, items: Sequence[Any]) -> None:
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        writer = csv.writer(handle)
-        writer.writerow([name])
-        writer.writerows(item if isinstance(item, (list, tuple)) else [item] for item in items)
 
 
 def keep_plan(case: Case, made: Plan) -> None:

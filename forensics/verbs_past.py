@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from typing import TYPE_CHECKING, Any
 
+from forensics.evidence import safe_name, write_rows
 from forensics.selection import select
 from forensics.verbs_inputs import StoreLike, store_of
 
@@ -56,9 +55,6 @@ def keep_past(case: Case, found: Past) -> None:
 
 
 def _write(case: Case, number: int, trace: Trace) -> None:
-    label = re.sub(r"[^\w.-]", "_", "-".join(filter(None, (trace.kind, trace.collection))))[:100]
-    path = case.evidence(f"past-{number:02d}-{label}.csv")
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(trace.columns)
-        writer.writerows(trace.rows or ((name,) for name in trace.ids))
+    label = "-".join(filter(None, (trace.kind, trace.collection)))
+    path = case.evidence(f"past-{number:02d}-{safe_name(label)}.csv")
+    write_rows(path, trace.columns, trace.rows or [(name,) for name in trace.ids])

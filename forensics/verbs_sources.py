@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
+from forensics.evidence import write_rows
 from forensics.model import Diagnosis
 from forensics.store import Store
 
@@ -46,7 +46,4 @@ def keep_sources(case: Case, compared: Sequence[Against]) -> None:
         for name, ids in each.lists.items():
             if ids:
                 path = case.evidence(f"source-{number:02d}-{name}.csv")
-                with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-                    writer = csv.writer(handle)
-                    writer.writerow(["id"])
-                    writer.writerows([name] for name in ids)
+                write_rows(path, ["id"], ([each] for each in ids))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.errors import CannotComplete, UsageError
+from forensics.evidence import safe_name
 from forensics.selection import select
 from forensics.store import Collection, Store, open_store
 from forensics.verbs_inputs import PathLikes, StoreLike, check_inputs, needs, outside_store, store_of
@@ -127,6 +128,5 @@ def _keep(found: Classes, case: Any) -> None:
 
     with filling(case, found.collection.store.path, applied_too=True) as folder:
         if find_spec("pyarrow") is not None:
-            name = re.sub(r"[^\w.-]", "_", found.collection.name)[:100]
-            found.to_parquet(folder.evidence(f"classes-{name}.parquet"))
+            found.to_parquet(folder.evidence(f"classes-{safe_name(found.collection.name)}.parquet"))
         folder.log("classified", collection=found.collection.name, states=found.counts())

@@ -15,6 +15,7 @@ from forensics.copying import copy_store
 from forensics.diagnosis import Scope, diagnose_store
 from forensics.engine import native_self_search
 from forensics.errors import ForensicsError, MissingPackage, UsageError
+from forensics.evidence import read_rows, safe_name
 from forensics.model import Diagnosis, Effect, Plan, Test, Verdict
 from forensics.repair import comparison
 from forensics.repair.actions.asking import ask_engine, was_skipped
@@ -30,9 +31,7 @@ from forensics.repair.proposals import GRAPH
 from forensics.repair.provenance import (
     Origin,
     embedded_again,
-    evidence_rows,
     origins_of,
-    safe_name,
     write_losses,
     write_provenance,
 )
@@ -163,7 +162,7 @@ def _collection_tests(
     lost = next((effect.lost for effect in plan.effects if effect.collection == new.name), 0)
     kinds = _kinds(plan, new.name)
     renamed = (
-        dict(evidence_rows(case.evidence(safe_name(f"trimmed-ids-{new.name}-trim-ids") + ".csv")))
+        dict(read_rows(case.evidence(safe_name(f"trimmed-ids-{new.name}-trim-ids") + ".csv")))
         if "trim-ids" in kinds
         else {}
     )

@@ -4,16 +4,15 @@ case.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from forensics.absent import Absent
 from forensics.case import Case
+from forensics.evidence import read_rows, safe_name, write_rows
 from forensics.model import Plan
 from forensics.records import Records
 from forensics.store import Store
@@ -33,11 +32,6 @@ class Origin:
     exact: bool
 
 
-def safe_name(text: str) -> str:
-    """A file name of at most 120 harmless letters."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)[:120]
-
-
 def origins_of(case: Case, plan: Plan) -> Mapping[str, list[Origin]]:
     """collection name → the lines that the actions left; of a record that two brought back, the last."""
     found: dict[str, dict[str, Origin]] = defaultdict(dict)
@@ -45,18 +39,11 @@ def origins_of(case: Case, plan: Plan) -> Mapping[str, list[Origin]]:
         if action.collection is None:
             continue
         path = case.evidence(safe_name(f"provenance-{action.collection}-{action.kind}") + ".csv")
-        for row in evidence_rows(path):
+        for row in read_rows(path):
             found[action.collection][row[0]] = Origin(
                 row[0], int(row[1]), row[2], row[3], int(row[4]), row[5] == "True"
             )
     return defaultdict(list, {name: list(lines.values()) for name, lines in found.items()})
-
-
-def evidence_rows(path: Path) -> list[list[str]]:
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        return list(csv.reader(handle))[1:]
 
 
 def embedded_again(origins: Mapping[str, list[Origin]]) -> dict[str, int]:
@@ -69,16 +56,8 @@ def write_provenance(case: Case, after: Store, origins: Mapping[str, list[Origin
         records, segment = after.collection(name).records, after.collection(name).vector
         if isinstance(records, Absent) or isinstance(segment, Absent):
             continue
-        with open(
-            case.evidence(safe_name(f"provenance-{name}") + ".csv"),
-            "w",
-            newline="",
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as handle:
-            writer = csv.writer(handle)
-            writer.writerow(PROVENANCE[:6])
-            writer.writerows(_all_records(records, {line.id: line for line in lines}))
+        path = case.evidence(safe_name(f"provenance-{name}") + ".csv")
+        write_rows(path, PROVENANCE[:6], _all_records(records, {line.id: line for line in lines}))
 
 
 def _all_records(records: Records, known: Mapping[str, Origin]) -> Iterator[tuple[object, ...]]:
@@ -109,5 +88,4 @@ def write_losses(case: Case, plan: Plan, after: Store) -> None:
         )
         ids = [] if isinstance(records, Absent) else records.ids(records.missing)
         path = case.evidence(safe_name(f"lost-{effect.collection}") + ".csv")
-        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-            csv.writer(handle).writerows([("id", "reason"), *((name, reasons) for name in ids)])
+        write_rows(path, ("id", "reason"), ((name, reasons) for name in ids))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from forensics.evidence import safe_name
 from forensics.report.data import EVERYTHING, Reveal, lines, redacted, without_content
 from forensics.report.plain import number, quoted, raised, short
 from forensics.report.repair_summary import approval_sentence, effect_sentence, loss_sentence, outcome_of
@@ -89,8 +90,7 @@ def _belongs(path: str, data: Mapping[str, Json]) -> bool:
     """True for evidence/<code>-<collection>-….csv; the collection's name is written there in tame letters."""
     parts = [data["code"], data["collection"]]
     label = "-".join(part for part in parts if part)
-    tame = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)[:120]
-    return PurePosixPath(path).name.startswith(f"{tame}-")
+    return PurePosixPath(path).name.startswith(f"{safe_name(label)}-")
 
 
 def place_name(collection: str | None) -> str:

@@ -16,6 +16,7 @@ import pytest
 from forensics.case import Case
 from forensics.durable import append_line, write_whole
 from forensics.errors import CannotComplete, UsageError
+from forensics.evidence import read_rows, safe_name, write_rows
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 TAKE = """
@@ -187,3 +188,11 @@ def test_lines_are_json_each(case: Case) -> None:
     case.log("odd", text="line\nbreak \udcff", path=Path("x"))
     lines = (case.folder / "log.jsonl").read_text("utf-8").splitlines()
     assert all(json.loads(line) for line in lines)
+
+
+def test_a_list_of_evidence_comes_back_letter_for_letter(tmp_path: Path) -> None:
+    strange = ["a,b", 'say "x"', "line\nbreak", " blank ", "語\udcff", ""]
+    path = write_rows(tmp_path / f"{safe_name('語/../' * 90)}.csv", ["id"], ([each] for each in strange))
+    assert [row[0] if row else "" for row in read_rows(path)] == strange
+    assert path.parent == tmp_path
+    assert read_rows(tmp_path / "none.csv") == []

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "codes",
         "durable",
         "errors",
+        "evidence",
         "extents",
         "handles",
         "model",

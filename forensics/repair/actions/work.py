@@ -4,7 +4,6 @@ case.
 
 from __future__ import annotations
 
-import csv
 import json
 import sqlite3
 from base64 import b64encode
@@ -17,6 +16,7 @@ from typing import Any
 
 from forensics.absent import Absent
 from forensics.errors import NoSpace, Refused
+from forensics.evidence import safe_name, write_rows
 from forensics.handles import Handles
 from forensics.model import Action, Json
 from forensics.readers import layout
@@ -26,7 +26,7 @@ from forensics.repair.draft import Draft, DraftContext
 from forensics.repair.embedding import Embedder
 from forensics.repair.foreign import UNMAP
 from forensics.repair.options import RepairOptions
-from forensics.repair.provenance import PROVENANCE, safe_name
+from forensics.repair.provenance import PROVENANCE
 from forensics.repair.site import Site
 from forensics.seal import hash_file
 from forensics.store import Collection, Store, VectorSegment
@@ -146,12 +146,7 @@ class Work:
 
     def keep_rows(self, stem: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
         """A CSV file in the case."""
-        path = self.evidence(stem, ".csv")
-        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-            writer = csv.writer(handle)
-            writer.writerow(header)
-            writer.writerows(rows)
-        return path
+        return write_rows(self.evidence(stem, ".csv"), header, rows)
 
     def keep_records(self, stem: str, records: Iterable[Mapping[str, Json]]) -> Path:
         """JSON lines in the case, from which what was taken out can be put back."""
