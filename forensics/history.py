@@ -8,7 +8,7 @@ aside. Inferred is what they mean together: gaps in the sequence ids, an index t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -48,6 +48,12 @@ class Event:
     kind: Literal["observed", "inferred"]
     collection: str | None = None
     sequence: tuple[int, int] | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Event:
+        """What `to_json` gave."""
+        facts: dict[str, Any] = {name: data[name] for name in cls.__slots__}
+        return cls(**facts | {"sequence": facts["sequence"] and tuple(facts["sequence"])})
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

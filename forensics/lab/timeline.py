@@ -10,11 +10,10 @@ from forensics.collection import UUID
 from forensics.lab.picture import INDEXED, INK, MISSING, PENDING, Picture, axes, in_words, legend
 from forensics.lab.sheet import Table
 from forensics.report.plain import counted, number, visible
+from forensics.report.timeline import place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from forensics.history import Event
 
 DRAWN = 18
 """Events that one figure has room for: the last of them."""
@@ -22,15 +21,9 @@ DRAWN = 18
 
 def events(told: Chronicle) -> Table:
     """Every event: when or where in the sequence, what, and whether it was observed or inferred."""
-    rows = tuple((at, _when(one), one.kind, one.source, visible(one.what)) for at, one in enumerate(told, 1))
+    rows = tuple((at, place(one), one.kind, one.source, visible(one.what)) for at, one in enumerate(told, 1))
     columns = ("no.", "when, UTC", "kind", "source", "what")
     return Table(columns, rows, "The store tells of nothing that has a time.")
-
-
-def _when(event: Event) -> str:
-    if event.when or event.sequence is None:
-        return event.when
-    return f"seq_id {number(event.sequence[0])} … {number(event.sequence[1])}"
 
 
 def touched(told: Chronicle) -> Table:

@@ -7,9 +7,10 @@ from typing import Any
 
 from forensics.chronicle import EXPLAINED, Chronicle, Span, spans
 from forensics.compatibility import Opening
+from forensics.history import Event
 from forensics.report.plain import visible, wrapped
 from forensics.report.render import environment, style
-from forensics.report.timeline import Event, told_events
+from forensics.report.timeline import place, told_events
 from forensics.touched import Touch
 
 Json = Any
@@ -52,7 +53,7 @@ def text(told: Chronicle) -> str:
 
 
 def _event_line(event: Event) -> str:
-    return _line(event.when, f"{event.what} [{event.kind}: {event.source}]")
+    return _line(place(event), f"{event.what} [{event.kind}: {event.source}]")
 
 
 def _touch_line(touch: Touch) -> str:

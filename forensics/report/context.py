@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 import forensics
+from forensics.history import Event
 from forensics.report import advice, causes, figures
 from forensics.report.advice import Advice, Lessons
 from forensics.report.casefiles import CaseFiles, EvidenceFile
@@ -22,7 +23,7 @@ from forensics.report.plain import counted, number, quoted, short
 from forensics.report.repair_summary import plan_sentence, verified_sentence
 from forensics.report.standing import Standing, standing
 from forensics.report.summary import coverage_sentence, last_line
-from forensics.report.timeline import Event, timeline
+from forensics.report.timeline import timeline
 from forensics.report.views import (
     ICONS,
     ActionView,

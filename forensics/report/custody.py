@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forensics.history import SECOND, utc
 from forensics.report.casefiles import CaseFiles
 from forensics.report.data import Reveal, redacted, show
 from forensics.report.plain import counted, number
 from forensics.report.standing import phase_of
-from forensics.report.timeline import utc
 
 Json = Any
 ROWS = 200
@@ -82,7 +82,7 @@ def _row(entry: Mapping[str, Json], after: Mapping[str, Json] | None) -> FileRow
     return FileRow(
         path=entry["path"],
         size=number(entry["size"]),
-        written=utc(entry["mtime_ns"]),
+        written=utc(entry["mtime_ns"] // SECOND),
         before=entry["sha256"] or entry["note"] or "not hashed",
         after="" if after is None else "removed" if now is None else "the same" if same else _hash(now),
         changed=after is not None and not same,
@@ -97,7 +97,7 @@ def _added(entry: Mapping[str, Json]) -> FileRow:
     return FileRow(
         path=entry["path"],
         size=number(entry["size"]),
-        written=utc(entry["mtime_ns"]),
+        written=utc(entry["mtime_ns"] // SECOND),
         before="not there",
         after=_hash(entry),
         changed=True,

@@ -16,6 +16,7 @@ from forensics.report.plain import visible
 from forensics.report.repair_summary import lost_sentence, plan_sentence, verified_sentence
 from forensics.report.summary import as_json, last_line, state, verdict_sentence
 from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
+from forensics.report.timeline import place
 from forensics.report.views import (
     ICONS,
     action_view,
@@ -45,7 +46,7 @@ def neutral(value: Any) -> Any:
 @cache
 def environment() -> Environment:
     """Autoescape, an error for whatever is not defined, and no hidden letter in any text."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("forensics.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -55,6 +56,8 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         bytecode_cache=BesideModules(),
     )
+    made.filters["place"] = place
+    return made
 
 
 @cache

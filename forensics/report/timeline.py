@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
-from forensics.history import FILE_TIME, STANDSTILL
+from forensics.history import FILE_TIME, SECOND, STANDSTILL, Event, utc
 from forensics.report.casefiles import CaseFiles
 from forensics.report.plain import counted, joined, number, quoted, raised
 from forensics.report.text import brief_path
@@ -37,16 +35,6 @@ _EVENTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """`when` is UTC to the second, or a range of seq_ids, or empty where the order alone is known."""
-
-    when: str
-    what: str
-    source: str
-    kind: Literal["observed", "inferred"]
-
-
 def timeline(files: CaseFiles) -> tuple[Event, ...]:
     """Dated events in order, then those that have only a place in the sequence."""
     manifest, diagnosis = files.get("manifest"), files.get("diagnosis")
@@ -54,33 +42,27 @@ def timeline(files: CaseFiles) -> tuple[Event, ...]:
     told = _beyond_the_seal(files.get("history"), manifest)
     still = {event.when for event in told if event.source == STANDSTILL}
     compared = [event for event in _compared(manifest) if event.when not in still]
-    dated = [*_written(manifest), *compared, *logged, *(event for event in told if event.when[:1].isdigit())]
+    dated = [*_written(manifest), *compared, *logged, *(event for event in told if event.when)]
     dated.sort(key=lambda event: event.when)
-    placed = (event for event in told if not event.when[:1].isdigit())
-    return (*dated, *placed, *_sequence(diagnosis))
+    return (*dated, *(event for event in told if not event.when), *_sequence(diagnosis))
 
 
 def told_events(data: Mapping[str, Json]) -> tuple[Event, ...]:
     """The events of `history.json` in their order."""
-    return tuple(_told(row) for row in data["events"])
+    return tuple(map(Event.from_json, data["events"]))
 
 
-def _told(row: Mapping[str, Json]) -> Event:
-    when, place = row["when"], row["sequence"]
-    if not when and place:
-        when = f"seq_id {number(place[0])} … {number(place[1])}"
-    return Event(when=when, what=row["what"], source=row["source"], kind=row["kind"])
+def place(event: Event) -> str:
+    """When it was, or where in the sequence; "" where neither is known."""
+    if event.when or event.sequence is None:
+        return event.when
+    return f"seq_id {number(event.sequence[0])} … {number(event.sequence[1])}"
 
 
 def _beyond_the_seal(history: Mapping[str, Json] | None, manifest: Mapping[str, Json] | None) -> list[Event]:
     """What the store tells of itself, without the file times, which a seal holds already."""
     found = () if history is None else told_events(history)
     return [event for event in found if manifest is None or event.source != FILE_TIME]
-
-
-def utc(mtime_ns: int) -> str:
-    """Nanoseconds since 1970 as UTC to the second."""
-    return datetime.fromtimestamp(mtime_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def words(name: str) -> str:
@@ -97,7 +79,7 @@ def _written(manifest: Mapping[str, Json] | None) -> Iterator[Event]:
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in _files(manifest):
         path = PurePosixPath(entry["path"])
-        groups.setdefault((utc(entry["mtime_ns"]), str(path.parent)), []).append(path.name)
+        groups.setdefault((utc(entry["mtime_ns"] // SECOND), str(path.parent)), []).append(path.name)
     for (when, folder), names in groups.items():
         place = "" if folder == "." else f" of {brief_path(folder)}"
         yield Event(
@@ -116,15 +98,15 @@ def _compared(manifest: Mapping[str, Json] | None) -> Iterator[Event]:
         folder = str(PurePosixPath(path).parent)
         if PurePosixPath(path).name != LEVEL0:
             continue
-        if database is not None and database - written > 10**9:
+        if database is not None and database - written > SECOND:
             yield _inferred(
                 written,
                 f"Nothing was flushed to the index in {brief_path(folder)} after this, although the database "
-                f"was written until {utc(database)}.",
+                f"was written until {utc(database // SECOND)}.",
                 f"mtimes of {LEVEL0} and {DATABASE}",
             )
         mapped = times.get(f"{folder}/{ID_MAP}")
-        if mapped is not None and written - mapped > 10**9:
+        if mapped is not None and written - mapped > SECOND:
             yield _inferred(
                 written,
                 f"The index in {brief_path(folder)} is newer than its id map: a flush was cut in between.",
@@ -133,7 +115,7 @@ def _compared(manifest: Mapping[str, Json] | None) -> Iterator[Event]:
 
 
 def _inferred(when_ns: int, what: str, source: str) -> Event:
-    return Event(when=utc(when_ns), what=what, source=source, kind="inferred")
+    return Event(when=utc(when_ns // SECOND), what=what, source=source, kind="inferred")
 
 
 def _logged(entry: Mapping[str, Json]) -> Event:
@@ -156,7 +138,8 @@ def _sequence(diagnosis: Mapping[str, Json] | None) -> Iterator[Event]:
         for first, last in _ranges(finding["found"]):
             amount = counted(finding["count"], finding["unit"])
             yield Event(
-                when=f"seq_id {number(first)} … {number(last)}",
+                when="",
+                sequence=(first, last),
                 what=f"{amount}{place} under {finding['code']} {finding['name']}.",
                 source=f"{DATABASE}, read by {finding['code']}",
                 kind="observed",
