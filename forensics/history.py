@@ -53,7 +53,8 @@ class Event:
     def from_json(cls, data: Mapping[str, Any]) -> Event:
         """What `to_json` gave."""
         facts: dict[str, Any] = {name: data[name] for name in cls.__slots__}
-        return cls(**facts | {"sequence": facts["sequence"] and tuple(facts["sequence"])})
+        facts["sequence"] = facts["sequence"] and tuple(facts["sequence"])
+        return cls(**facts)
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
