@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from forensics.testing.nursery import forked
+from forensics.testing.outage import attach
 from forensics.testing.texts import Record, Scalar
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -47,10 +48,16 @@ class EngineHung(Exception):
 
 
 class Engine:
-    """One engine process on one store; `prefix` is put before the command (strace, a limit, another user)."""
+    """One engine process on one store; `prefix` is put before the command (a limit, another user); `watched` are the
+    options of a strace that is attached to it."""
 
     def __init__(
-        self, store: Path, python: Path | str = sys.executable, *, prefix: Sequence[str] = ()
+        self,
+        store: Path,
+        python: Path | str = sys.executable,
+        *,
+        prefix: Sequence[str] = (),
+        watched: Sequence[str] = (),
     ) -> None:
         command = [*prefix, str(python), "-m", "forensics.testing.engine_child", str(store)]
         environment = {**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0"}
@@ -67,6 +74,7 @@ class Engine:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._watcher = attach(self.call("ready"), watched) if watched else None
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -118,6 +126,8 @@ class Engine:
         except BrokenPipeError:  # it is dead already, which is what closing wants
             self.process.stdin = None
         self.process.wait(timeout=TIMEOUT)
+        if self._watcher is not None:
+            self._watcher.communicate(timeout=TIMEOUT)
         self._reader.join(timeout=TIMEOUT)
         if self.process.stdout is not None:
             self.process.stdout.close()
@@ -215,11 +225,11 @@ class StoreBuilder:
         )
         self.model.update_metadata(collection, changes)
 
-    def restart(self, python: Path | str | None = None, *, prefix: Sequence[str] = ()) -> None:
-        """A new engine process, of another release if one is given; `prefix` as for Engine."""
+    def restart(self, python: Path | str | None = None, *, watched: Sequence[str] = ()) -> None:
+        """A new engine process, of another release if one is given; `watched` as for Engine."""
         self.engine.close()
         self.python = python or self.python
-        self.engine = Engine(self.store, self.python, prefix=prefix)
+        self.engine = Engine(self.store, self.python, watched=watched)
 
     def peer(self) -> StoreBuilder:
         """A second process on the same store, with the same model."""

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from forensics.testing.embedder import embed
+from forensics.testing.outage import allow_attaching
 
 try:
     import resource
@@ -20,6 +21,7 @@ except ImportError:  # Windows
     resource = None
 
 Json = dict[str, Any]
+LARGEST = 4 << 30
 
 
 def version() -> str:
@@ -55,6 +57,12 @@ class Child:
     def collection(self, name: str) -> Any:
         """The collection of that name, without an embedding function."""
         return self.client.get_collection(name, embedding_function=None)
+
+    def ready(self) -> int:
+        """The number of this process, which has imported chromadb then and may be watched."""
+        version()
+        allow_attaching()
+        return os.getpid()
 
     def open(self) -> Json:
         """Opens the store (migrations run) and names the release."""
@@ -140,6 +148,9 @@ def main(store: str) -> None:
     """Answers requests until standard input ends."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is a result here, not a file on the disk
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (LARGEST, LARGEST)
+        )  # broken indexes have been written for 50 GB
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not end up between the answers
     child = Child(store)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forensics.testing.builder import EngineDied, EngineHung, EngineRaised, StoreBuilder
-from forensics.testing.outage import drop_unsynced, inject, recording, unsynced_files
+from forensics.testing.outage import drop_unsynced, happened, inject, recording, unsynced_files
 from forensics.testing.texts import Record, fresh, records
 
 PythonOf = Callable[[str], Path]
 Content = dict[str, dict[str, int]]
 COLLECTIONS = ("terms", "notes")
 SYNC = 20
+TRIES = 5
 FAILURES = (EngineDied, EngineHung, EngineRaised)
 
 
@@ -138,11 +139,20 @@ def disk_full(life: Life, python_of: PythonOf, releases: Sequence[str]) -> None:
 
 
 def _interrupted(life: Life, what: str, when: int, *, lasting: bool = False) -> None:
-    life.pause()
-    path = life.random.choice(life.files())
-    life.say(f"{what} at call {when}{' and after' if lasting else ''} on {path.name}")
-    life.store.restart(prefix=inject(path, what, when, lasting=lasting))
-    life.work(25)
+    """One that does not come to pass, because the file is not written that often, is tried again with another file."""
+    log = life.store.store.with_name(f"{life.store.store.name}.calls")
+    for _ in range(TRIES):
+        life.pause()
+        path = life.random.choice(life.files())
+        life.say(f"{what} at call {when}{' and after' if lasting else ''} on {path.name}")
+        life.store.restart(watched=inject(path, what, when, log, lasting=lasting))
+        life.work(25)
+        life.pause()
+        if happened(log):
+            break
+        life.say("it was not called that often")
+        when = life.random.randint(1, 3)
+    log.unlink()
     _after(life)
 
 
@@ -224,18 +234,26 @@ def hopped(life: Life, python_of: PythonOf, releases: Sequence[str]) -> None:
 
 def power_lost(life: Life, python_of: PythonOf, releases: Sequence[str]) -> None:
     """The machine stops: of files that were written and not synced, some pages are still the old ones."""
+    lost = 0
+    for _ in range(TRIES):
+        lost = lost or _stop(life)
+    life.say(f"power was lost: {lost} pages that nobody had synced are the old ones")
+    _after(life)
+
+
+def _stop(life: Life) -> int:
+    """The number of pages that are the old ones."""
     life.pause()
     before = life.store.store.with_name(f"{life.store.store.name}.before")
     log = life.store.store.with_name(f"{life.store.store.name}.calls")
     shutil.copytree(life.store.store, before)
-    life.store.restart(prefix=recording(log))
+    life.store.restart(watched=recording(log))
     life.work(life.random.randint(2, 12))
     life.store.engine.kill()
     lost = drop_unsynced(life.store.store, before, unsynced_files(log, life.store.store), life.random)
     shutil.rmtree(before)
     log.unlink()
-    life.say(f"power was lost: {lost} pages that nobody had synced are the old ones")
-    _after(life)
+    return lost
 
 
 MISFORTUNES: dict[str, Misfortune] = {

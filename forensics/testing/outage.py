@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-import os
+import ctypes
 import random
 import re
-from collections.abc import Iterable
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PAGE = 4096
 CHANGES = "write,pwrite64,writev,pwritev,ftruncate,rename,unlink,openat"
+PR_SET_PTRACER, PTRACER_ANY = 0x59616D61, ctypes.c_ulong(-1)
 _DESCRIPTOR = re.compile(r"^\d+<([^>]*)>")
 
 
-def inject(path: Path, what: str, when: int, *, lasting: bool = False) -> list[str]:
-    """The prefix of a command whose calls on `path` meet `what` (signal=SIGKILL, error=ENOSPC) at the `when`-th; strace."""
+def inject(path: Path, what: str, when: int, log: Path, *, lasting: bool = False) -> list[str]:
+    """Options of strace: calls on `path` meet `what` (signal=SIGKILL, error=ENOSPC), the `when`-th of a kind in a thread."""
     calls = CHANGES if what.startswith("signal") else "write,pwrite64,writev,pwritev"
     when_text = f"{when}+" if lasting else str(when)
     rule = f"inject={calls}:{what}:when={when_text}"
-    return ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(path), "-e", f"trace={calls}", "-e", rule]
+    return ["-o", str(log), "-P", str(path), "-e", f"trace={calls}", "-e", rule]
+
+
+def happened(log: Path) -> bool:
+    """Whether a call met what `inject` had for it."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return "(INJECTED)" in text or "+++ killed by SIGKILL +++" in text
 
 
 def recording(log: Path) -> list[str]:
-    """The prefix of a command whose writes and syncs are noted in `log`, with the paths of the descriptors."""
+    """Options of strace: writes and syncs are noted in `log`, with the paths of the descriptors."""
     calls = "write,pwrite64,writev,pwritev,ftruncate,fsync,fdatasync,sync,syncfs"
-    return ["strace", "-f", "-qq", "-y", "-s", "0", "-o", str(log), "-e", f"trace={calls}"]
+    return ["-y", "-s", "0", "-o", str(log), "-e", f"trace={calls}"]
+
+
+def attach(process: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """strace on a process that is at work already, with all threads it will have; ends with it. Raises OSError.
+
+    Importing chromadb below strace takes minutes: Python then maps and unmaps memory for every call of a deep function."""
+    command = ["strace", "-f", "-qq", "-p", str(process), *options]
+    tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    status = Path(f"/proc/{process}/status")
+    while "TracerPid:\t0\n" in status.read_text(encoding="ascii", errors="replace"):
+        if tracer.poll() is not None and tracer.stderr:
+            raise OSError(tracer.stderr.read().decode(errors="replace"))
+        time.sleep(0.01)
+    return tracer
+
+
+def allow_attaching() -> None:
+    """In the process to be watched: a kernel that lets only parents do that makes an exception (see prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PTRACER, PTRACER_ANY, 0, 0, 0)
 
 
 def unsynced_files(log: Path, store: Path) -> set[Path]:
