@@ -73,6 +73,11 @@ class Testimony:
         return float(self.reproduced.mean()) if len(self.rows) else 0.0
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many were compared, of how many that can be, and of how many the vector came out again."""
+        return {"compared": len(self.rows), "of": self.of, "reproduced": int(self.reproduced.sum())}
+
+    @property
     def figures(self) -> str:
         """ "61 of 64 surviving vectors (median cosine 1.000000)"."""
         return figures_of(self.cosine, self.reproduced)

@@ -34,9 +34,7 @@ def embedders_mixed(collection: Collection) -> Iterator[Finding]:
         unit="records",
         expected="the embedder makes of each document the vector that is stored for it",
         found={
-            "compared": len(testimony.rows),
-            "of": testimony.of,
-            "reproduced": int(testimony.reproduced.sum()),
+            **testimony.counts,
             "blocks_of_seq_ids": _blocks(collection, testimony, mixed),
             "cosine": [round(value, 6) for value in examples(testimony.cosine[mixed])],
             "ids": examples(ids),

@@ -62,9 +62,7 @@ def _by_embedder(collection: Collection, testimony: Testimony, foreign: np.ndarr
         unit="records",
         expected="the embedder makes of each document the vector that is stored for it",
         found={
-            "compared": len(testimony.rows),
-            "of": testimony.of,
-            "reproduced": int(testimony.reproduced.sum()),
+            **testimony.counts,
             "of_another_document": int((owner >= 0).sum()),
             "of_no_document": int((owner < 0).sum()),
             "ids": examples(ids),
