@@ -132,13 +132,8 @@ class HnswFiles:
     @cached_property
     def level0(self) -> np.ndarray | Absent:
         """(elements,) records of `layout.level0_dtype`, a view over the map."""
-        if isinstance(self.geometry, Absent):
-            return NotAvailable(f"needs a sound header: {self.geometry.reason}")
-        raw = map_file(self.path(layout.LEVEL0_FILE))
-        if isinstance(raw, Absent):
-            return raw
-        dtype = layout.level0_dtype(self.geometry.dim, self.geometry.M)
-        return raw[: self.elements * dtype.itemsize].view(dtype)
+        whole = self.level0_whole
+        return whole if isinstance(whole, Absent) else whole[: self.elements]
 
     @cached_property
     def level0_whole(self) -> np.ndarray | Absent:
