@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from forensics.foretell.foretold import Foretold
 from forensics.foretell.replay import Index
@@ -52,16 +53,12 @@ def searched(call: str, index: Index | None, k: int, allowed: Sequence[str] | No
     if nameless and k >= len(found):
         why = f"the search finds label {nameless[0]}, which no id has"
         return Foretold(call=call, outcome="raises", error=NO_ID, why=why)
-    ids = frozenset(index.names[label] for label in found) if not nameless and len(found) <= k else None
     confidence = "likely" if nameless or not all(index.reached) else "certain"
-    return Foretold(
-        call=call,
-        outcome="returns",
-        reaches=min(k, len(found)),
-        ids=ids,
-        confidence=confidence,
-        why=_why(index),
-    )
+    told = Foretold(call=call, outcome="returns", confidence=confidence, why=_why(index))
+    if _frayed(index):
+        return told
+    ids = frozenset(index.names[label] for label in found) if not nameless and len(found) <= k else None
+    return replace(told, reaches=min(k, len(found)), ids=ids)
 
 
 def _found(index: Index) -> list[int]:
@@ -73,6 +70,15 @@ def _found(index: Index) -> list[int]:
     return [label for label, live, seen in zip(index.held, index.live, sighted, strict=True) if live and seen]
 
 
+def _frayed(index: Index) -> bool:
+    """New elements were linked into a graph of which most is not reached: with what, threads decide, and how many a
+    search then finds.
+    """
+    old = [seen for seen, origin in zip(index.reached, index.origin, strict=True) if origin >= 0]
+    return len(old) < len(index.origin) and 2 * sum(old) < len(old)
+
+
 def _why(index: Index) -> str:
     lost = sum(live and not seen for live, seen in zip(index.live, index.reached, strict=True))
-    return f"no search reaches {lost} elements" if lost else ""
+    said = f"no search reaches {lost} elements" if lost else ""
+    return f"{said}, and new ones have few to be linked with" if _frayed(index) else said

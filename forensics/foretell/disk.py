@@ -15,6 +15,7 @@ from forensics.readers.watermarks import purges, reach
 from forensics.store import Collection
 
 NOBODY = -1
+NIBBLES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,12 @@ class Disk:
         return replace(self, rows=(*self.rows, *added), next_seq=max(self.next_seq, top + 1))
 
 
-def read_disk(collection: Collection) -> Disk:
-    """The disk as it stands. An id map that cannot be read counts as an empty one; `loading` says what follows."""
+def read_disk(collection: Collection, *, migrates: bool = False) -> Disk:
+    """The disk as it stands. An id map that cannot be read counts as an empty one; `loading` says what follows.
+
+    migrates: the release turns watermarks into integers before it reads them.
+    """
+    mark_value = migrated if migrates and not collection.store.is_modern else stored
     rows = collection.queue.rows()
     records = () if isinstance(collection.rows, Absent) else tuple(collection.rows.ids)
     mapping = collection.id_map if isinstance(collection.id_map, IdMap) else None
@@ -71,8 +76,18 @@ def read_disk(collection: Collection) -> Disk:
     )
 
 
-def mark_value(mark: SeqId | Absent) -> int | None:
+def stored(mark: SeqId | Absent) -> int | None:
     return None if isinstance(mark, Absent) else mark.value
+
+
+def migrated(mark: SeqId | Absent) -> int | None:
+    """What migration 5 of metadb makes of a cell: of 8 bytes their value; of an integer the hexadecimal digits of its
+    decimal text, each nibble before them 1, since `instr` finds the empty text at the first place.
+    """
+    if isinstance(mark, Absent) or mark.value is None or mark.stored != "integer":
+        return stored(mark)
+    digits = str(mark.value).encode().hex()[-NIBBLES:].rjust(NIBBLES, "1")
+    return int(digits, 16)
 
 
 def _elements(collection: Collection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -35,7 +35,7 @@ def a_filter(collection: Collection, rows: MetadataRows) -> Filter | None:
         Filter({key: value}, _matching(database, segment, key, value))
         for key, value in sorted(pairs, key=repr)
     )
-    return max(found, key=lambda one: len(one.ids), default=None)
+    return max((one for one in found if one.ids), key=lambda one: len(one.ids), default=None)
 
 
 def _pairs(database: Database, rowid: int) -> Iterable[tuple[str, str | int]]:

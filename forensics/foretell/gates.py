@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forensics.absent import Absent
 from forensics.readers.database import Database, SeqId
 from forensics.readers.migrations import BY_KEY, order
+from forensics.sources import dimension_of
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
 
 MODERN = "1.0.0"
 NO_ANSWER = "Failed to receive response|Failed to pull logs|Error sending message to compactor"
+MALFORMED = "malformed"
+WRITES = ("add and reopen",)
+KEY = {"segment_id", "embedding_id"}
 OPERATIONS = 4
 """The highest operation that 1.x knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`error` of every call (`at_open`: of `open` as well), and why."""
+    """`error` of every call (`at_open`: of `open` as well; `only`: of these alone), and why."""
 
     error: str
     why: str
     at_open: bool = False
+    only: tuple[str, ...] = ()
+
+    def stops(self, call: str) -> bool:
+        return call in self.only if self.only else self.at_open or call != "open"
 
 
-def closed(collection: Collection, release: str) -> Gate | None:
-    """The first gate that is closed for this release, in the order in which it meets them; None where all are open."""
-    new = order(release) >= order(MODERN)
-    found: Callable[[Collection], Iterator[Gate]] = _of_rust if new else _of_python
-    return next(found(collection), None)
+def closed(collection: Collection, release: str) -> tuple[Gate, ...]:
+    """The gates that are closed for this release, in the order in which it meets them."""
+    return tuple(_of_rust(collection) if order(release) >= order(MODERN) else _of_python(collection))
 
 
 def _of_rust(collection: Collection) -> Iterator[Gate]:
@@ -40,15 +46,63 @@ def _of_rust(collection: Collection) -> Iterator[Gate]:
         collection, "Missing vector segment", "Missing metadata segment", "Failed to get segments"
     )
     yield from _settings(collection)
+    yield from _width(collection)
     if collection.dimension is not None:
         yield from _marks(collection)
         yield from _queue(collection)
+        yield from _rows_of_rust(collection)
 
 
 def _of_python(collection: Collection) -> Iterator[Gate]:
     yield from _migrations(collection.database)
     yield from _home(collection)
+    if collection.vector_segment_id is None or collection.metadata_segment_id is None:
+        yield Gate("StopIteration", "SQLite names no segment that a write could go to", only=WRITES)
     yield from _segments(collection, "KeyError", "KeyError", "StopIteration")
+    yield from _width(collection)
+    yield from _rows_of_python(collection)
+
+
+def _width(collection: Collection) -> Iterator[Gate]:
+    """Vectors as wide as those of the index, where SQLite says another width."""
+    wide, said = dimension_of(collection), collection.dimension
+    if wide is not None and said is not None and wide != said:
+        why = f"SQLite says {said} components, and the vectors of the index have {wide}"
+        error = "expecting embedding with dimension|does not match collection dimension"
+        yield Gate(error, why, only=("query", "filtered query", *WRITES))
+
+
+def _rows_of_rust(collection: Collection) -> Iterator[Gate]:
+    """1.x inserts into table embeddings `ON CONFLICT (segment_id, embedding_id)`, and takes all rows or none."""
+    why = _unreadable(collection) or _unconstrained(collection)
+    if why:
+        mark = _mark(collection.metadata_watermark)
+        waiting = collection.queue.rows(above=mark)
+        error = "Failed to apply logs to the metadata segment"
+        yield Gate(error, why, only=() if waiting and not isinstance(waiting, Absent) else WRITES)
+
+
+def _rows_of_python(collection: Collection) -> Iterator[Gate]:
+    """0.6.3 counts by the index of table embeddings alone; whatever asks for more reads the table."""
+    why = _unreadable(collection)
+    if why:
+        yield Gate(MALFORMED, why, only=("get", "get with embeddings", "peek", "filtered query", *WRITES))
+
+
+def _unreadable(collection: Collection) -> str:
+    found = collection.database.rows("SELECT max(seq_id IS NULL) FROM embeddings NOT INDEXED")
+    return f"table embeddings cannot be read: {found.reason}" if isinstance(found, Absent) else ""
+
+
+def _unconstrained(collection: Collection) -> str:
+    """Neither a primary key nor a unique index on the columns that an upsert names."""
+    sql = "SELECT name FROM pragma_index_list('embeddings') WHERE \"unique\""
+    found = collection.database.rows(sql)
+    for (name,) in () if isinstance(found, Absent) else found:
+        columns = collection.database.rows("SELECT name FROM pragma_index_info(?)", (name,))
+        if not isinstance(columns, Absent) and {column for (column,) in columns} == KEY:
+            return ""
+    return "" if isinstance(found, Absent) else "table embeddings has lost its constraint on segment and id"
 
 
 def _migrations(database: Database) -> Iterator[Gate]:

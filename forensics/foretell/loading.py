@@ -20,15 +20,21 @@ from forensics.segment import VectorSegment
 from forensics.store import Collection
 
 State = Literal["none", "loads", "refused", "undefined"]
+Reach = Literal["everything", "vectors", "links"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """none: the engine takes the segment for one that was never persisted. `error` is what is refused with."""
+    """none: the engine takes the segment for one that was never persisted. `error` is what is refused with.
+
+    `reach`, where undefined: everything from loading on; or loading goes well and whoever looks at elements, or only who
+    follows links, meets what nobody can know.
+    """
 
     state: State
     why: str = ""
     error: str = ""
+    reach: Reach = "everything"
 
 
 UNPICKLED = {
@@ -48,7 +54,7 @@ def loading(collection: Collection) -> Loading:
     missing = [name for name in (HEADER_FILE, LEVEL0_FILE, LENGTH_FILE, LINKS_FILE) if _lacks(vector, name)]
     if missing:
         return Loading("refused", f"{missing[0]} is missing", "Error loading hnsw index|Cannot open")
-    return _of_header(vector) or _of_graph(vector) or Loading("loads")
+    return _of_header(vector) or _of_elements(vector) or _of_graph(vector) or Loading("loads")
 
 
 def _lacks(vector: VectorSegment, name: str) -> bool:
@@ -85,27 +91,31 @@ def _of_header(vector: VectorSegment) -> Loading | None:
     problems = header.problems()
     if problems:
         return Loading("undefined", f"header.bin contradicts itself ({problems[0]})")
-    if header.cur_element_count > vector.files.capacity_on_disk:
-        short = header.cur_element_count - vector.files.capacity_on_disk
-        return Loading(
-            "undefined",
-            f"data_level0.bin ends {short} elements before the count: the rest is uninitialised memory",
-        )
     return None
 
 
-def _of_graph(vector: VectorSegment) -> Loading | None:
-    walk = vector.files.links
+def _of_elements(vector: VectorSegment) -> Loading | None:
+    """hnswlib reads as much as there is, looks up every label, and goes on."""
+    walk, header = vector.files.links, vector.files.geometry
     if isinstance(walk, Absent) or walk.problem is not None:
         what = "" if isinstance(walk, Absent) else f" ({walk.problem})"
         return Loading(
             "undefined", f"link_lists.bin cannot be walked{what}: its sizes are believed as they are"
         )
+    short = 0 if isinstance(header, Absent) else header.cur_element_count - vector.files.capacity_on_disk
+    if short <= 0:
+        return None
+    why = f"data_level0.bin ends {short} elements before the count: the rest is uninitialised memory"
+    return Loading("undefined", why, reach="vectors")
+
+
+def _of_graph(vector: VectorSegment) -> Loading | None:
     graph = measure(vector.files)
     if isinstance(graph, Absent):
         return Loading("undefined", graph.reason)
     if graph.entry_problem is not None and graph.elements:
-        return Loading("undefined", f"searches start outside of the graph: {graph.entry_problem}")
+        why = f"searches start outside of the graph: {graph.entry_problem}"
+        return Loading("undefined", why, reach="links")
     for kind, what in (
         ("out_of_range", "neighbours that no element has"),
         ("too_long", "lists that are too long"),
@@ -113,5 +123,6 @@ def _of_graph(vector: VectorSegment) -> Loading | None:
     ):
         owners = graph.owners(kind)
         if owners:
-            return Loading("undefined", f"{what} on level {min(owners)}: memory beyond the elements is read")
+            why = f"{what} on level {min(owners)}: memory beyond the elements is read"
+            return Loading("undefined", why, reach="links")
     return None

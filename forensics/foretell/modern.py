@@ -11,6 +11,7 @@ from forensics.foretell.loading import Loading
 from forensics.foretell.replay import records_after
 from forensics.foretell.rust import Process, backfilled
 from forensics.foretell.situation import Situation
+from forensics.readers.embeddings_queue import DELETE
 
 PEEKED = 10
 
@@ -23,7 +24,10 @@ def records_now(disk: Disk) -> tuple[str, ...]:
 def told(situation: Situation, call: str) -> Foretold:
     """One call in a process of its own."""
     if situation.load.state == "undefined" and situation.dimension is not None:
-        return situation.undefined(call)
+        rows = [row for row in situation.disk.rows if row.seq_id > (situation.disk.vector_mark or 0)]
+        linked = any(row.vector_bytes and row.operation != DELETE for row in rows)
+        if not situation.spared(call, linked=linked, touched=bool(rows)):
+            return situation.undefined(call)
     if call == "add and reopen":
         return _added(situation)
     process = _opened(situation)

@@ -34,6 +34,10 @@ class Buffered:
         """What the queue holds above the watermark. Raises Stuck."""
         self.take(self.disk.rows)
 
+    def waiting(self) -> int:
+        """How many rows of the queue it will be handed when it starts."""
+        return sum(row.seq_id > self.queue_start for row in self.disk.rows)
+
     def take(self, rows: Iterable[QueueRow]) -> None:
         """Rows as they come; those at or below the number at which it subscribed are never handed to it."""
         for row in rows:

@@ -38,6 +38,15 @@ class Situation:
         """How many vectors are lost where this disk becomes that one."""
         return destroyed(self.collection, self.disk, after)
 
+    def spared(self, call: str, *, linked: bool, touched: bool) -> bool:
+        """Whether the call keeps clear of what nobody can know: loading goes well, and it asks for no more than that.
+
+        linked: before it answers, rows of the queue are put into the graph; touched: or change anything of the index.
+        """
+        if self.load.reach == "links":
+            return not linked and call in ("open", "count", "get", "get with embeddings", "peek")
+        return self.load.reach == "vectors" and not touched and call in ("open", "count", "get")
+
     def undefined(self, call: str) -> Foretold:
         """Anything may follow, and what may be written over is what level 0 and the queue hold."""
         return Foretold(

@@ -86,8 +86,8 @@ def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foret
         return tuple(_refused(name, opening) for name in names)
     if _doubled(collection):
         return tuple(_either(name) for name in names)
-    gate = closed(collection, release)
-    found = tuple(_call(situation, name) if gate is None else _stopped(name, gate) for name in names)
+    gates = closed(collection, release)
+    found = tuple(_past(gates, situation, name) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
 
 
@@ -104,9 +104,10 @@ def _either(name: str) -> Foretold:
     return Foretold(call=name, outcome="undefined", why=why, confidence="undefined behaviour")
 
 
-def _stopped(name: str, gate: Gate) -> Foretold:
-    if name == "open" and not gate.at_open:
-        return Foretold(call=name, outcome="returns")
+def _past(gates: Sequence[Gate], situation: Situation, name: str) -> Foretold:
+    gate = next((gate for gate in gates if gate.stops(name)), None)
+    if gate is None:
+        return _call(situation, name)
     return Foretold(call=name, outcome="raises", error=gate.error, why=gate.why)
 
 
@@ -123,7 +124,7 @@ def _less_sure(told: Foretold) -> Foretold:
 
 
 def _situation(collection: Collection, release: str) -> Situation:
-    disk = read_disk(collection)
+    disk = read_disk(collection, migrates=order(release) >= order(FIRST_MODERN))
     settings = collection.settings
     return Situation(
         collection=collection,

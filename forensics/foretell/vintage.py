@@ -23,8 +23,10 @@ def told(situation: Situation, call: str) -> Foretold:
     disk = metadata_applied(situation.disk)
     if call in ("count", "get"):
         return _of_records(call, disk)
-    if situation.load.state == "undefined":
-        return situation.undefined(call)
+    if situation.load.state == "undefined" and not _is_dict(situation):
+        waiting = Buffered(disk, situation.load, situation.sync_threshold, situation.batch_size).waiting()
+        if not situation.spared(call, linked=waiting >= situation.batch_size, touched=True):
+            return situation.undefined(call)
     if call == "add and reopen":
         return _added(situation, disk)
     return _asked(situation, disk, call, situation.load)
@@ -45,8 +47,7 @@ def _asked(situation: Situation, disk: Disk, call: str, load: Loading) -> Foreto
 
 def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffered | Foretold:
     """The segment after its replay, or what the call says instead."""
-    id_map = situation.collection.id_map
-    if load.state == "loads" and isinstance(id_map, IdMap) and id_map.form == "dict":
+    if _is_dict(situation):
         return Foretold(
             call=call, outcome="raises", error=NOT_A_CLASS, why="the id map is a dict, as 1.x writes it"
         )
@@ -58,6 +59,12 @@ def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffe
     except Stuck as stuck:
         return Foretold(call=call, outcome="raises", error=APPLY, why=str(stuck))
     return segment
+
+
+def _is_dict(situation: Situation) -> bool:
+    """1.x has written the id map; 0.6.3 stumbles over it before it loads the index."""
+    id_map = situation.collection.id_map
+    return isinstance(id_map, IdMap) and id_map.form == "dict"
 
 
 def _ask(situation: Situation, disk: Disk, call: str) -> Ask:
