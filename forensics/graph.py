@@ -8,7 +8,6 @@ up to the entry point. Deleted elements are walked through like all others. Noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -25,21 +24,6 @@ KEY = 4
 """Components by which vectors are told apart before they are compared as a whole."""
 
 RowsOf = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """What a fresh graph of a sample of a segment's vectors does: the share that it leaves unreached, its
-    recall."""
-
-    share: float
-    recall: float | None
-
-
-Control = Callable[[HnswFiles, str, int], Fresh | Absent]
-CONTROL: ContextVar[Control | None] = ContextVar("CONTROL", default=None)
-"""Builds a Fresh of a segment, in that space and with its settings, searched with that ef. Set by who may
-start the engine; without it figures decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ elements and returns live ones. The truth is exact, by looking at every live vec
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from heapq import heappop, heappush, heappushpop
 
@@ -18,6 +19,7 @@ from forensics.readers.layout import Header
 from forensics.readers.link_walk import LinkWalk
 
 K, QUERIES, CHUNK = 10, 100, 1 << 15
+Z = 1.96
 Distances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -31,6 +33,39 @@ class Recall:
     high: float
     queries: int
     ef: int
+
+    @property
+    def interval(self) -> str:
+        return f"{self.low:.3f} – {self.high:.3f}"
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} [{self.low:.2f}–{self.high:.2f}]"
+
+    def judged(self, fresh: Recall) -> str:
+        """Whether it is worse or better than that of a fresh graph: where the intervals do not meet."""
+        if self.high < fresh.low:
+            return "significantly worse"
+        return "significantly better" if self.low > fresh.high else "not significantly different"
+
+    def beside(self, fresh: Recall) -> str:
+        """Both with their intervals, and the judgement."""
+        return f"{self} against {fresh} of a fresh graph: {self.judged(fresh)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What a fresh graph of a sample of a segment's vectors does: the share that it leaves unreached, its
+    recall, of how many vectors it is."""
+
+    share: float
+    recall: Recall | None
+    vectors: int
+
+
+Control = Callable[[HnswFiles, str, int], Fresh | Absent]
+CONTROL: ContextVar[Control | None] = ContextVar("CONTROL", default=None)
+"""Builds a Fresh of a segment, in that space and with its settings, searched with that ef. Set by who may
+start the engine; without it figures decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +96,20 @@ def measure_recall(files: HnswFiles, space: str, ef: int) -> Recall | Absent:
     limits = _true_limits(graph, live, queries)
     ef = max(ef, K)
     shares = np.array([_found(graph, query, limit, ef) for query, limit in zip(queries, limits, strict=True)])
-    margin = 1.96 * float(shares.std()) / len(shares) ** 0.5
-    mean = float(shares.mean())
-    return Recall(mean, max(0.0, mean - margin), min(1.0, mean + margin), len(shares), ef)
+    return Recall(float(shares.mean()), *interval(shares), len(shares), ef)
+
+
+def interval(shares: np.ndarray) -> tuple[float, float]:
+    """The 95 % confidence interval (Wilson's) of the mean of `shares`, each of K neighbours of one query.
+
+    Neighbours of one query are found or missed together: what counts is the number of independent draws that
+    vary as the queries do, at least one a query and at most K. Where all queries agree, one a query.
+    """
+    mean, spread, least = float(shares.mean()), float(shares.var(ddof=min(1, len(shares) - 1))), len(shares)
+    draws = min(max(mean * (1 - mean) * least / spread, least), K * least) if spread else least
+    middle = (mean + Z * Z / (2 * draws)) / (1 + Z * Z / draws)
+    half = Z / (1 + Z * Z / draws) * (mean * (1 - mean) / draws + Z * Z / (4 * draws * draws)) ** 0.5
+    return max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
 
 
 def searchable(files: HnswFiles, space: str) -> Searchable | Absent:

@@ -101,7 +101,7 @@ def _control(deep: bool) -> Generator[None]:
         yield
         return
     from forensics.engine.control import fresh_graph
-    from forensics.graph import CONTROL
+    from forensics.recall import CONTROL
 
     token = CONTROL.set(fresh_graph)
     try:

@@ -9,9 +9,10 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.checks.places import examples, in_segment, needed, records_of, segment_of, summary_of
 from forensics.checks.registry import check, finding
-from forensics.graph import CONTROL, Graph, measure, without_twin
+from forensics.graph import Graph, measure, without_twin
 from forensics.model import Finding, Remedy, Severity
 from forensics.readers.layout import LEVEL0_FILE
+from forensics.recall import CONTROL
 from forensics.store import Collection
 
 BOUNDS = ((32, 0.01), (16, 0.05), (8, 0.15), (4, 0.40), (0, 0.80))

@@ -10,9 +10,9 @@ import numpy as np
 from forensics.absent import Absent, NotAvailable
 from forensics.engine import native_build
 from forensics.errors import ForensicsError
-from forensics.graph import Fresh, measure
+from forensics.graph import measure
 from forensics.readers.hnsw import HnswFiles
-from forensics.recall import measure_recall
+from forensics.recall import Fresh, measure_recall
 
 SAMPLE = 20_000
 """Vectors of the control; the share that a graph leaves unreached grows slowly with their number."""
@@ -46,7 +46,8 @@ def _measured(files: HnswFiles, space: str, ef: int) -> Fresh | Absent:
     graph, recall = measure(files), measure_recall(files, space, ef)
     if isinstance(graph, Absent):
         return graph
-    return Fresh(float((~graph.reached).mean()), None if isinstance(recall, Absent) else recall.mean)
+    share = float((~graph.reached).mean())
+    return Fresh(share, None if isinstance(recall, Absent) else recall, graph.elements)
 
 
 def _sample(elements: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from forensics.recall import K, Recall, measure_recall
 from forensics.report.plain import counted, number
 
 if TYPE_CHECKING:
-    from forensics.graph import Fresh
     from forensics.readers.hnsw import Level0Summary
+    from forensics.recall import Fresh
     from forensics.store import Collection, VectorSegment
 
 FAULTS = {
@@ -191,7 +191,11 @@ def recall(collection: Collection | None) -> Table:
 
     files, space, ef = collection.vector.files, collection.settings.space, collection.settings.ef_search
     stored, fresh = measure_recall(files, space, ef), fresh_graph(files, space, ef)
-    rows = (_stored_row(stored, _unreached_share(collection.vector)), _fresh_row(fresh))
+    rows = (
+        _recall_row("stored", stored, _unreached_share(collection.vector)),
+        _fresh_row(fresh),
+        *_judged_row(stored, fresh),
+    )
     return Table(("graph", f"recall@{K}", "95 % interval", "queries", "ef", "not reached"), rows)
 
 
@@ -202,16 +206,20 @@ def _unreached_share(segment: VectorSegment) -> str:
     return f"{float((~graph.reached & summary.live).sum() / summary.live.sum()):.1%}"
 
 
-def _stored_row(found: Recall | Absent, share: str) -> tuple[Cell, ...]:
-    if isinstance(found, Absent):
-        return ("stored", found.reason, "", None, None, share)
-    interval = f"{found.low:.3f} – {found.high:.3f}"
-    return ("stored", f"{found.mean:.3f}", interval, found.queries, found.ef, share)
+def _recall_row(name: str, found: Recall | Absent | None, share: str) -> tuple[Cell, ...]:
+    if isinstance(found, Absent) or found is None:
+        return (name, "unknown" if found is None else found.reason, "", None, None, share)
+    return (name, f"{found.mean:.3f}", found.interval, found.queries, found.ef, share)
 
 
 def _fresh_row(found: Fresh | Absent) -> tuple[Cell, ...]:
     name = "fresh, of the same vectors"
     if isinstance(found, Absent):
-        return (name, found.reason, "", None, None, "")
-    mean = "unknown" if found.recall is None else f"{found.recall:.3f}"
-    return (name, mean, "", None, None, f"{found.share:.1%}")
+        return _recall_row(name, found, "")
+    return _recall_row(name, found.recall, f"{found.share:.1%}")
+
+
+def _judged_row(stored: Recall | Absent, fresh: Fresh | Absent) -> tuple[tuple[Cell, ...], ...]:
+    if isinstance(stored, Absent) or isinstance(fresh, Absent) or fresh.recall is None:
+        return ()
+    return (("stored beside fresh", stored.judged(fresh.recall), "", None, None, ""),)

@@ -99,14 +99,14 @@ def test_unreached_elements_whose_twin_is_reached_are_a_note(sample: Sample) -> 
 
 
 def test_a_control_decides_where_figures_do_not(sample: Sample) -> None:
-    from forensics.graph import CONTROL, Fresh
+    from forensics.recall import CONTROL, Fresh
 
     store = sample("1.5.9/healthy")
     hide(store, 10)
     assert named(diagnosed(store), "CF606").severity == "note"
     hide(store, 24)
     for share, severity in ((0.0, "warning"), (0.09, "note")):
-        token = CONTROL.set(lambda files, space, ef, share=share: Fresh(share, None))
+        token = CONTROL.set(lambda files, space, ef, share=share: Fresh(share, None, 100))
         try:
             finding = named(diagnosed(store), "CF606")
         finally:

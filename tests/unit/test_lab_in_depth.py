@@ -36,10 +36,11 @@ def test_what_no_search_reaches_is_counted_per_level_and_listed(opened: Callable
 
 
 def test_recall_stands_beside_that_of_a_fresh_graph(opened: Callable[[str], Store]) -> None:
-    stored, fresh = lab.graph.recall(opened("healthy-churned").collections[0]).rows
+    stored, fresh, judged = lab.graph.recall(opened("healthy-churned").collections[0]).rows
 
-    assert stored[1:3] == ("1.000", "1.000 – 1.000")
-    assert fresh[1] == "1.000"
+    assert stored[1:3] == ("1.000", "0.963 – 1.000")
+    assert fresh[1:4] == ("1.000", "0.963 – 1.000", 100)
+    assert judged[1] == "not significantly different"
 
 
 def test_an_unreached_record_is_listed_by_its_id(sample: Sample) -> None:

@@ -13,7 +13,7 @@ from forensics import samples
 from forensics.absent import Absent
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.layout import level0_dtype
-from forensics.recall import K, Recall, measure_recall, search, searchable
+from forensics.recall import K, Recall, interval, measure_recall, search, searchable
 from forensics.testing.index import Index
 from forensics.testing.showing import named
 
@@ -94,6 +94,30 @@ def test_tombstones_of_a_larger_index_are_a_warning_from_a_half_on(tmp_path: Pat
         assert named(fx.diagnose(store, only=["CF607"]), "CF607").severity == severity
 
 
+def test_the_interval_holds_the_true_share_nineteen_times_in_twenty() -> None:
+    """Whether the neighbours of a query are found each for itself, or all of them together; and at the edge."""
+    random = np.random.default_rng(0)
+    for share, together in ((0.9, False), (0.9, True), (0.5, True), (0.99, False)):
+        held = 0
+        for _ in range(400):
+            drawn = random.random((100, 1 if together else K)) < share
+            low, high = interval(drawn.mean(axis=1))
+            held += low <= share <= high
+        assert held / 400 > 0.92, (share, together)
+    assert interval(np.ones(100)) == (pytest.approx(0.963, abs=1e-3), 1.0)
+    assert interval(np.zeros(100)) == (0.0, pytest.approx(0.037, abs=1e-3))
+    assert interval(np.ones(1))[0] < 0.25
+
+
+def test_recalls_are_set_beside_each_other_by_their_intervals() -> None:
+    low, high = Recall(0.93, 0.91, 0.95, 100, 30), Recall(0.99, 0.98, 1.0, 100, 30)
+    assert (
+        low.beside(high) == "0.93 [0.91–0.95] against 0.99 [0.98–1.00] of a fresh graph: significantly worse"
+    )
+    assert high.judged(low) == "significantly better"
+    assert low.judged(Recall(0.96, 0.94, 0.98, 100, 30)) == "not significantly different"
+
+
 @pytest.mark.timeout(120)
 def test_a_search_past_vectors_that_are_no_numbers_ends(tmp_path: Path) -> None:
     build(tmp_path, "l2")
@@ -130,5 +154,8 @@ def test_a_deep_diagnosis_judges_it_by_a_fresh_graph(tmp_path: Path) -> None:
     assert [check.outcome for check in fx.diagnose(store).checks if check.code == "CF608"] == ["not-asked"]
     thin(directory, M=16)
     finding = named(fx.diagnose(store, deep=True, only=["CF608"]), "CF608")
+    fresh = finding.expected["of_a_fresh_graph"]
+    assert finding.found["confidence_interval"][1] < fresh["confidence_interval"][0] < fresh["recall_at_10"]
+    assert finding.means.endswith("of a fresh graph: significantly worse.")
     assert finding.found["recall_at_10"] < finding.expected["recall_at_10_at_least"]
     assert finding.found["confidence_interval"][1] < finding.expected["recall_at_10_at_least"]
