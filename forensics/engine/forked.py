@@ -6,6 +6,8 @@ chromadb costs more than what is asked, so it is imported once and every process
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -14,6 +16,8 @@ import time
 from typing import Any
 
 STEP = 0.01
+VECTORS = "chromadb.segment.impl.vector.local_persistent_hnsw"
+"""What 0.6 and before name in no setting."""
 
 
 def run(request: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -22,7 +26,22 @@ def run(request: dict[str, Any], folder: str) -> dict[str, Any]:
     An ask is {"store", "operations", "folder", "first"}; its steps lie in its folder, as `session.py` leaves them.
     """
     session = runpy.run_path(request["session"])["run"]
+    load_parts()
     return {"ends": [_forked(session, ask, request["timeout"]) for ask in request["asks"]]}
+
+
+def load_parts() -> None:
+    """Imports what a client imports when it is made: the parts that its settings name, and what those bring along.
+
+    Nothing is made of them. A part that this release cannot import is left to the client that asks for it.
+    """
+    from chromadb.config import Settings
+
+    settings = vars(Settings(is_persistent=True, anonymized_telemetry=False))
+    named = {value.rpartition(".")[0] for value in settings.values() if isinstance(value, str)}
+    for module in sorted(name for name in named | {VECTORS} if name.startswith("chromadb.")):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def _forked(session: Any, ask: dict[str, Any], timeout: float) -> int | None:

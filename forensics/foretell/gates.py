@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forensics.absent import Absent
+from forensics.foretell.python06 import metadata_start, vector_start
+from forensics.foretell.situation import Situation
 from forensics.readers.database import Database, SeqId
 from forensics.readers.migrations import BY_KEY, order
 from forensics.sources import dimension_of
@@ -16,6 +18,7 @@ MODERN = "1.0.0"
 NO_ANSWER = "Failed to receive response|Failed to pull logs|Error sending message to compactor"
 MALFORMED = "malformed"
 WRITES = ("add and reopen",)
+OF_VECTORS = ("get with embeddings", "peek", "query", "filtered query", *WRITES)
 KEY = {"segment_id", "embedding_id"}
 OPERATIONS = 4
 """The highest operation that 1.x knows."""
@@ -34,9 +37,10 @@ class Gate:
         return call in self.only if self.only else self.at_open or call != "open"
 
 
-def closed(collection: Collection, release: str) -> tuple[Gate, ...]:
+def closed(situation: Situation) -> tuple[Gate, ...]:
     """The gates that are closed for this release, in the order in which it meets them."""
-    return tuple(_of_rust(collection) if order(release) >= order(MODERN) else _of_python(collection))
+    modern = order(situation.release) >= order(MODERN)
+    return tuple(_of_rust(situation.collection) if modern else _of_python(situation))
 
 
 def _of_rust(collection: Collection) -> Iterator[Gate]:
@@ -53,13 +57,15 @@ def _of_rust(collection: Collection) -> Iterator[Gate]:
         yield from _rows_of_rust(collection)
 
 
-def _of_python(collection: Collection) -> Iterator[Gate]:
+def _of_python(situation: Situation) -> Iterator[Gate]:
+    collection = situation.collection
     yield from _migrations(collection.database)
     yield from _home(collection)
     if collection.vector_segment_id is None or collection.metadata_segment_id is None:
         yield Gate("StopIteration", "SQLite names no segment that a write could go to", only=WRITES)
     yield from _segments(collection, "KeyError", "KeyError", "StopIteration")
     yield from _width(collection)
+    yield from _queue_of_python(situation)
     yield from _rows_of_python(collection)
 
 
@@ -70,6 +76,26 @@ def _width(collection: Collection) -> Iterator[Gate]:
         why = f"SQLite says {said} components, and the vectors of the index have {wide}"
         error = "expecting embedding with dimension|does not match collection dimension"
         yield Gate(error, why, only=("query", "filtered query", *WRITES))
+
+
+def _queue_of_python(situation: Situation) -> Iterator[Gate]:
+    """A row that 0.6.3 cannot decode stops each segment that is to be handed it, as soon as that is asked for."""
+    disk = situation.disk
+    for start, only in ((metadata_start(disk), ()), (vector_start(disk, situation.load), OF_VECTORS)):
+        for error, why in _undecodable(situation.collection, start):
+            yield Gate(error, why, only=only)
+
+
+def _undecodable(collection: Collection, above: int) -> Iterator[tuple[str, str]]:
+    rows = collection.queue.rows(above=above)
+    for row in () if isinstance(rows, Absent) else rows:
+        if row.vector_bytes and row.vector_bytes % 4:
+            yield "ValueError", f"the vector of row {row.seq_id} is no whole number of floats"
+        elif row.operation not in range(OPERATIONS):
+            yield "KeyError", f"row {row.seq_id} has an unknown operation"
+    for seq_id, text in _metadata(collection, above):
+        if not _is_json(text):
+            yield "JSONDecodeError", f"the metadata of row {seq_id} are no JSON"
 
 
 def _rows_of_rust(collection: Collection) -> Iterator[Gate]:
@@ -172,7 +198,8 @@ def _marks(collection: Collection) -> Iterator[Gate]:
 
 def _queue(collection: Collection) -> Iterator[Gate]:
     """Rows above the lower watermark that cannot be decoded."""
-    rows = collection.queue.rows(above=min(_mark(collection.metadata_watermark), collection.vector_watermark))
+    above = min(_mark(collection.metadata_watermark), collection.vector_watermark)
+    rows = collection.queue.rows(above=above)
     for row in () if isinstance(rows, Absent) else rows:
         if row.vector_bytes and row.vector_bytes % 4:
             yield Gate("Failed to pull logs", f"the vector of row {row.seq_id} is no whole number of floats")
@@ -180,7 +207,7 @@ def _queue(collection: Collection) -> Iterator[Gate]:
             yield Gate(NO_ANSWER, f"row {row.seq_id} has an unknown operation")
         elif row.vector_bytes and row.encoding == "INT32":
             yield Gate(NO_ANSWER, f"row {row.seq_id} is encoded as INT32")
-    for seq_id, text in _metadata(collection):
+    for seq_id, text in _metadata(collection, above):
         if not _is_json(text):
             yield Gate("Failed to pull logs", f"the metadata of row {seq_id} are no JSON")
         elif not isinstance(json.loads(text).get("chroma:document", ""), str):
@@ -191,8 +218,7 @@ def _mark(mark: SeqId | Absent) -> int:
     return 0 if isinstance(mark, Absent) else mark.value or 0
 
 
-def _metadata(collection: Collection) -> list[tuple[int, str]]:
-    above = min(_mark(collection.metadata_watermark), collection.vector_watermark)
+def _metadata(collection: Collection, above: int) -> list[tuple[int, str]]:
     sql = "SELECT seq_id, metadata FROM embeddings_queue WHERE topic = ? AND seq_id > ? AND metadata IS NOT NULL"
     found = collection.database.rows(sql, (collection.queue.topic, above))
     return [] if isinstance(found, Absent) else [(seq, text) for seq, text in found if isinstance(text, str)]

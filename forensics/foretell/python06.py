@@ -8,7 +8,7 @@ from dataclasses import replace
 from forensics.foretell.disk import Disk
 from forensics.foretell.foretold import Foretold
 from forensics.foretell.loading import Loading
-from forensics.foretell.replay import Index, records_after
+from forensics.foretell.replay import Index, Stuck, records_after
 from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, UPSERT, QueueRow
 
 CONTIGUOUS = "Cannot return the results in a contigious 2D array"
@@ -26,23 +26,30 @@ class Buffered:
         self.started = load.state != "none"
         self.written: dict[str, QueueRow] = {}
         self.deleted: set[str] = set()
+        self.torn: set[str] = set()
         self.since_batch = self.since_flush = 0
         self.mark, self.notes = _start(disk, load), ()
-        self.queue_start = self.mark or disk.next_seq  # 0 is taken for "not given"
+        self.queue_start = vector_start(disk, load)
 
     def replay(self) -> None:
-        """What the queue holds above the watermark. Raises Stuck."""
-        self.take(self.disk.rows)
+        """What the queue holds above the watermark, row by row; an error is logged, and the next row comes."""
+        for row in self.disk.rows:
+            self.take([row])
 
     def waiting(self) -> int:
         """How many rows of the queue it will be handed when it starts."""
         return sum(row.seq_id > self.queue_start for row in self.disk.rows)
 
     def take(self, rows: Iterable[QueueRow]) -> None:
-        """Rows as they come; those at or below the number at which it subscribed are never handed to it."""
-        for row in rows:
-            if row.seq_id > self.queue_start:
-                self._one(row)
+        """Rows that come together; those at or below the number at which it subscribed are never handed to it. After an
+        error, which is logged and not raised, the rest is left out.
+        """
+        try:
+            for row in rows:
+                if row.seq_id > self.queue_start:
+                    self._one(row)
+        except Stuck as stuck:
+            self.notes = tuple(dict.fromkeys((*self.notes, f"what the queue brings is not indexed: {stuck}")))
 
     def _one(self, row: QueueRow) -> None:
         self.since_batch += 1
@@ -73,8 +80,11 @@ class Buffered:
             if known:
                 self.deleted.add(row.id)
         elif row.vector_bytes and self._changes(row, there):
-            self.written[row.id] = row
             self.deleted.discard(row.id)
+            if row.id not in self.written and len(self.written) >= self.batch:
+                self.torn.add(row.id)
+                raise Stuck(f"no room for {row.id!r} beside {self.batch} that wait")
+            self.written[row.id] = row
 
     def _changes(self, row: QueueRow, there: bool) -> bool:
         if row.operation == ADD:
@@ -97,6 +107,9 @@ class Buffered:
 
     def vectors(self, call: str, ids: Sequence[str]) -> Foretold:
         """`get_vectors`: what has no vector is left out, and those behind it move up, or overflow."""
+        torn = next((name for name in ids if name in self.torn), None)
+        if torn is not None:
+            return Foretold(call=call, outcome="raises", error="KeyError", why=f"{torn!r} waits in half")
         results: list[bool] = []
         wanted: list[tuple[int, str]] = []
         for position, name in enumerate(ids):
@@ -105,7 +118,12 @@ class Buffered:
             elif name in self.index.labels and name not in self.deleted:
                 wanted.append((position, name))
                 results.append(False)
-        for _, name in wanted:
+        found = self._unlabelled(call, [name for _, name in wanted])
+        return _placed(call, ids, results, wanted) if found is None else found
+
+    def _unlabelled(self, call: str, names: Sequence[str]) -> Foretold | None:
+        """What is raised where a label has no element, or no id."""
+        for name in names:
             label = self.index.labels[name]
             at = self.index.place.get(label)
             if at is None or not self.index.live[at]:
@@ -114,17 +132,7 @@ class Buffered:
                 )
             if label not in self.index.names:
                 return Foretold(call=call, outcome="raises", error="KeyError", why=f"label {label} has no id")
-        for position, name in wanted:
-            if position >= len(results):
-                why = f"{len(ids) - len(results)} ids without a vector come before {name!r}"
-                return Foretold(
-                    call=call, outcome="raises", error="list assignment index out of range", why=why
-                )
-            results[position] = True
-        if not all(results):
-            return Foretold(call=call, outcome="raises", error="NoneType", why="ids and vectors do not pair")
-        why = "" if len(results) == len(ids) else f"{len(ids)} ids and {len(results)} vectors, not paired"
-        return Foretold(call=call, outcome="returns", reaches=len(results), why=why)
+        return None
 
     def search(self, call: str, k: int, allowed: Sequence[str] | None = None) -> Foretold:
         """`query_vectors`: the buffer by comparing, the index by its graph, merged."""
@@ -161,12 +169,37 @@ class Buffered:
         )
 
 
+def _placed(
+    call: str, ids: Sequence[str], results: list[bool], wanted: Sequence[tuple[int, str]]
+) -> Foretold:
+    """Vectors of the index go where their ids stood, into a list that has room for those found alone."""
+    for position, name in wanted:
+        if position >= len(results):
+            why = f"{len(ids) - len(results)} ids without a vector come before {name!r}"
+            return Foretold(call=call, outcome="raises", error="list assignment index out of range", why=why)
+        results[position] = True
+    if not all(results):
+        return Foretold(call=call, outcome="raises", error="NoneType", why="ids and vectors do not pair")
+    why = "" if len(results) == len(ids) else f"{len(ids)} ids and {len(results)} vectors, not paired"
+    return Foretold(call=call, outcome="returns", reaches=len(results), why=why)
+
+
 def _start(disk: Disk, load: Loading) -> int:
     if disk.vector_mark is not None:
         return disk.vector_mark
     if load.state != "none":
         return disk.map_mark if disk.map_mark is not None else START
     return START
+
+
+def vector_start(disk: Disk, load: Loading) -> int:
+    """The vector segment is handed the rows above; 0 is taken for "not given", and then none that are there."""
+    return _start(disk, load) or disk.next_seq
+
+
+def metadata_start(disk: Disk) -> int:
+    """The METADATA segment is handed the rows above."""
+    return (START if disk.metadata_mark is None else disk.metadata_mark) or disk.next_seq
 
 
 def purged_by_python(disk: Disk) -> Disk:
@@ -179,8 +212,7 @@ def purged_by_python(disk: Disk) -> Disk:
 
 def metadata_applied(disk: Disk) -> Disk:
     """The METADATA segment after what the queue holds for it."""
-    mark = START if disk.metadata_mark is None else disk.metadata_mark
-    above = [row for row in disk.rows if row.seq_id > (mark or disk.next_seq)]
+    above = [row for row in disk.rows if row.seq_id > metadata_start(disk)]
     if not above:
         return disk
     top = max(row.seq_id for row in above)

@@ -66,12 +66,13 @@ class Index:
 
     def remove(self, name: str) -> None:
         """Its label is gone from the map, its element flagged deleted. Raises Stuck where that cannot be."""
-        label = self.labels.pop(name)
-        self.names.pop(label, None)
+        label = self.labels[name]
         at = self.place.get(label)
         if at is None or not self.live[at]:
             raise Stuck(f"label {label} of {name!r} is on no live element")
         self.live[at] = False
+        del self.labels[name]
+        self.names.pop(label, None)
 
     def onto(self, disk: Disk) -> Disk:
         """The disk after a flush, watermark aside."""

@@ -86,7 +86,7 @@ def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foret
         return tuple(_refused(name, opening) for name in names)
     if _doubled(collection):
         return tuple(_either(name) for name in names)
-    gates = closed(collection, release)
+    gates = closed(situation)
     found = tuple(_past(gates, situation, name) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
 

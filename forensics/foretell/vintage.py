@@ -9,7 +9,6 @@ from forensics.foretell.disk import Disk
 from forensics.foretell.foretold import Foretold
 from forensics.foretell.loading import Loading
 from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
-from forensics.foretell.replay import APPLY, Stuck
 from forensics.foretell.situation import Situation
 from forensics.readers.id_map import IdMap
 
@@ -54,10 +53,7 @@ def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffe
     if load.state == "refused":
         return Foretold(call=call, outcome="raises", error=load.error, why=load.why)
     segment = Buffered(disk, load, situation.sync_threshold, situation.batch_size)
-    try:
-        segment.replay()
-    except Stuck as stuck:
-        return Foretold(call=call, outcome="raises", error=APPLY, why=str(stuck))
+    segment.replay()
     return segment
 
 
@@ -86,10 +82,7 @@ def _added(situation: Situation, disk: Disk) -> Foretold:
     if isinstance(opened, Foretold):
         return replace(opened, after=_after(situation, disk, situation.load, 0))
     added = situation.fresh_rows()
-    try:
-        opened.take(added)
-    except Stuck as stuck:
-        return Foretold(call=call, outcome="raises", error=APPLY, why=str(stuck))
+    opened.take(added)
     written = metadata_applied(opened.disk.with_rows(added))
     left = purged_by_python(written)
     load = Loading("loads") if left.labels else Loading("none")
