@@ -249,10 +249,10 @@ def flagged_records(collection: Collection) -> np.ndarray:
 
 @check("CF412", needs=("id_map", "summary"))
 def element_without_identity(collection: Collection) -> Iterator[Finding]:
-    """Elements with label 0, or with a label that was never given."""
+    """Elements with label 0, or with a label that was never given and that the replay will not give either."""
     labels = summary_of(collection).labels
     given = highest_given(id_map_of(collection))
-    nameless = np.flatnonzero((labels == 0) | (labels > given))
+    nameless = np.flatnonzero(((labels == 0) | (labels > given)) & ~_replayed(collection))
     if not nameless.size:
         return
     yield finding(
@@ -269,6 +269,21 @@ def element_without_identity(collection: Collection) -> Iterator[Finding]:
         causes=_left_by_a_cut(collection, nameless),
         lists={"elements": nameless, "labels": labels[nameless]},
     )
+
+
+def _replayed(collection: Collection) -> np.ndarray:
+    """(elements,) bool: those of a flush whose id map was not written any more, where the queue still has its rows.
+
+    Before it answers, 1.x gives the next labels to the new ids of these rows and writes the vectors over these very
+    elements. 0.x keeps up to a batch of them out of the index, and searches can meet the elements meanwhile."""
+    id_map, summary = id_map_of(collection), summary_of(collection)
+    total = id_map.total_elements_added
+    if total is None or id_map.form == "class":
+        return np.zeros(len(summary.labels), dtype=bool)
+    pending = collection.pending
+    coming = sum(pending[id].exists for id in pending.keys() - collection.mapped_among(pending).keys())
+    labels = summary.labels.astype(np.int64)
+    return summary.live & (labels > total) & (labels <= total + coming)
 
 
 def _left_by_a_cut(collection: Collection, nameless: np.ndarray) -> tuple[Cause, ...]:

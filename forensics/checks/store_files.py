@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from forensics.absent import Absent
@@ -10,8 +10,9 @@ from forensics.checks.registry import check, finding
 from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.access import Owner, Rights, has_acl, rights, specials
 from forensics.readers.database import DATABASE
-from forensics.readers.layout import SEGMENT_FILES
-from forensics.readers.sqlite_header import JOURNAL_MAGIC
+from forensics.readers.hnsw import FileFacts
+from forensics.readers.layout import HEADER_FILE, ID_MAP_FILE, SEGMENT_FILES
+from forensics.readers.sqlite_header import JOURNAL_HEAD, JOURNAL_MAGIC
 from forensics.store import UUID, Store
 from forensics.words import counted
 
@@ -26,48 +27,78 @@ def hot_journal(store: Store) -> Iterator[Finding]:
     rows = [row for suffix in ("-journal", "-wal") if (row := _journal(store, DATABASE + suffix)) is not None]
     if not rows:
         return
-    hot = any(row["hot"] for row in rows)
+    hot, ahead = any(row["hot"] for row in rows), _flushed_within(store, rows)
     yield finding(
         "CF004",
         store,
         count=len(rows),
         unit="files",
         expected="no journal beside a database that nobody has open",
-        found={"journals": rows},
+        found={"journals": rows, **({"written within": ahead} if ahead else {})},
         where=tuple(Place(file=row["file"]) for row in rows),
-        means=(
-            "The last transaction was not finished; SQLite rolls it back at the next open. "
-            "A copy of the database without this file is damaged."
-            if hot
-            else "SQLite takes no notice of this file: its header was cleared when the transaction ended."
-        ),
+        means=_journal_means(hot, bool(ahead)),
         remedy=Remedy(action="settle-journal", safety="safe"),
-        severity="warning" if hot else "note",
-        causes=(
-            (
-                Cause(
-                    name="a process died while it wrote",
-                    confidence="likely",
-                    evidence="the journal is complete and nobody has the store open",
-                ),
-            )
-            if hot
-            else ()
-        ),
+        severity="warning" if hot or ahead else "note",
+        causes=_died_while_writing(hot, ahead),
     )
 
 
+def _journal_means(hot: bool, ahead: bool) -> str:
+    if ahead:
+        return (
+            "The last transaction was not finished and counts as never begun, but within it an index was written: "
+            "vectors of the records that it changed can be newer than their documents. Which ones, only a "
+            "diagnosis with the embedder can say."
+        )
+    if hot:
+        return (
+            "The last transaction was not finished; SQLite rolls it back at the next open. "
+            "A copy of the database without this file is damaged."
+        )
+    return "SQLite takes no notice of this file: nothing of the transaction had reached the database, or it had ended."
+
+
+def _died_while_writing(hot: bool, ahead: Sequence[str]) -> tuple[Cause, ...]:
+    if not hot and not ahead:
+        return ()
+    seen = "the journal is complete" if hot else "the journal is that of a transaction which never ended"
+    flush = (
+        f"; header.bin of {' and '.join(ahead)} was written after it, the id map beside it before"
+        if ahead
+        else ""
+    )
+    evidence = f"{seen}{flush}, and nobody has the store open"
+    return (Cause(name="a process died while it wrote", confidence="likely", evidence=evidence),)
+
+
+def _flushed_within(store: Store, journals: Sequence[dict[str, Any]]) -> list[str]:
+    """Segments of which header.bin was written after an unfinished journal and the id map, a flush's last file, before.
+
+    No copy of a store has its files in this order: a directory is copied in one go, the journal is not in it."""
+    unfinished = {row["file"] for row in journals if not row["ended"]}
+    begun = [entry.mtime_ns for entry in store.entries if entry.name in unfinished]
+    return [
+        segment.relative
+        for segment in store.segment_directories
+        if isinstance(header := segment.facts[HEADER_FILE], FileFacts)
+        and isinstance(id_map := segment.facts[ID_MAP_FILE], FileFacts)
+        and any(id_map.mtime_ns < when <= header.mtime_ns for when in begun)
+    ]
+
+
 def _journal(store: Store, name: str) -> dict[str, Any] | None:
-    """What is known of a journal with content; `hot`: SQLite would act on it."""
+    """What is known of a journal with content. `hot`: SQLite would act on it. `ended`: all of its head was cleared, as a
+    commit does; before the first sync only the magic and the count are zeros."""
     entry = next((entry for entry in store.entries if entry.name == name and entry.kind == "file"), None)
     if entry is None or entry.size == 0:
         return None
     try:
         with open(store.tree.resolve(name), "rb") as handle:
-            head = handle.read(len(JOURNAL_MAGIC))
+            head = handle.read(JOURNAL_HEAD)
     except OSError:
         head = JOURNAL_MAGIC  # it cannot be read here; whoever can will act on it
-    return {"file": name, "size": entry.size, "hot": name.endswith("-wal") or head == JOURNAL_MAGIC}
+    hot = name.endswith("-wal") or head.startswith(JOURNAL_MAGIC)
+    return {"file": name, "size": entry.size, "hot": hot, "ended": not any(head)}
 
 
 @check("CF010", scope="store")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 MAGIC = b"SQLite format 3\x00"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+JOURNAL_HEAD = 28  # magic, count of records, nonce, pages at the start, sector and page size
 SIZE = 100
 
 

@@ -39,10 +39,10 @@ EXPLAINS: dict[str, frozenset[str]] = {
     "text-stale": frozenset(CATALOGUE | QUEUE | OF_ANOTHER | {"CF107", "CF503"}),
     "vector-absent": frozenset(INDEX | LABELS | IDS | QUEUE),
     "vector-wrong": frozenset(
-        INDEX | LABELS | QUEUE | OF_ANOTHER | IDS | {"CF704", "CF705", "CF706", "CF807"}
+        INDEX | LABELS | QUEUE | OF_ANOTHER | IDS | {"CF004", "CF704", "CF705", "CF706", "CF807"}
     ),
     "not-found": frozenset(
-        INDEX | LABELS | IDS | GRAPH | QUEUE | OF_ANOTHER | {"CF704", "CF705", "CF706", "CF808"}
+        INDEX | LABELS | IDS | GRAPH | QUEUE | OF_ANOTHER | {"CF004", "CF704", "CF705", "CF706", "CF808"}
     ),
     "later-writes-lost": frozenset(QUEUE | SETTINGS | INDEX | {"CF407", "CF412", "CF010", "CF110"}),
 }

@@ -56,6 +56,26 @@ def test_a_journal_of_zeros_is_only_a_note(sample: Sample) -> None:
     assert diagnosis.exit_status == 0
 
 
+@pytest.mark.parametrize(
+    ("id_map", "header", "severity"), [(1, 3, "warning"), (1, 1, "note"), (3, 3, "note")]
+)
+def test_an_index_written_within_a_lost_transaction_is_a_warning(
+    sample: Sample, id_map: int, header: int, severity: str
+) -> None:
+    """The journal of a transaction that never ended is of second 2; the real thing is in tests/corpus/test_natural.py."""
+    store = sample("1.5.9/healthy")
+    journal = store / "chroma.sqlite3-journal"
+    journal.write_bytes(bytes(12) + bytes.fromhex("f6e136a1 00000049 00000200 00001000") + bytes(4096))
+    os.utime(journal, (2, 2))
+    (segment,) = (path.parent for path in store.glob("*/header.bin"))
+    os.utime(segment / "index_metadata.pickle", (id_map, id_map))
+    os.utime(segment / "header.bin", (header, header))
+    finding = found(fx.diagnose(store), "CF004")
+    assert finding.severity == severity
+    assert finding.found["journals"][0]["ended"] is False
+    assert finding.found.get("written within", []) == ([segment.name] if severity == "warning" else [])
+
+
 def test_the_journal_is_neither_used_nor_removed(sample: Sample) -> None:
     store = sample("1.5.9/healthy")
     damage_menu()["journal-left"](store)
