@@ -7,6 +7,7 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.foretell.disk import Disk
 from forensics.foretell.holding import held, lost_vectors, unit
+from forensics.foretell.reading import files_of
 from forensics.store import Collection
 
 
@@ -25,12 +26,12 @@ def _left(collection: Collection, before: Disk, after: Disk) -> np.ndarray:
     """(n, dim) float32: the vectors of the elements, and of the rows, that `after` still has."""
     vector = collection.vector
     dim = collection.dimension or 0
-    geometry = Absent("") if isinstance(vector, Absent) else vector.files.geometry
+    geometry = Absent("") if isinstance(vector, Absent) else files_of(vector).geometry
     dim = dim if isinstance(geometry, Absent) else geometry.dim
     kept = after.origin[(after.origin >= 0) & (after.origin < len(before.origin))]
     parts = [np.empty((0, dim), dtype=np.float32)]
     if kept.size and not isinstance(vector, Absent):
-        parts.append(vector.files.vectors(kept))
+        parts.append(files_of(vector).vectors(kept))
     known = {row.seq_id for row in before.rows}
     seqs = {row.seq_id for row in after.rows if row.vector_bytes == 4 * dim} | set((-after.origin).tolist())
     parts.append(collection.queue.vectors(np.array(sorted(seqs & known), dtype=np.int64), dim))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.foretell.reading import files_of
 from forensics.graph import measure
 from forensics.readers.database import SeqId
 from forensics.readers.embeddings_queue import QueueRow
@@ -93,9 +94,9 @@ def migrated(mark: SeqId | Absent) -> int | None:
 def _elements(collection: Collection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(labels, live, reached) of level 0, each (n,)."""
     vector = collection.vector
-    summary = Absent("") if isinstance(vector, Absent) else vector.files.summary
+    summary = Absent("") if isinstance(vector, Absent) else files_of(vector).summary
     if isinstance(vector, Absent) or isinstance(summary, Absent):
         return np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool)
-    graph = measure(vector.files)
+    graph = measure(files_of(vector))
     reached = np.ones(len(summary.labels), dtype=bool) if isinstance(graph, Absent) else graph.reached
     return summary.labels.astype(np.int64), summary.live, reached

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.foretell.reading import files_of
 from forensics.readers.embeddings_queue import DELETE, QueueRow
 from forensics.readers.id_map import IdMap
 from forensics.records import elements_of
@@ -39,20 +40,21 @@ def held(collection: Collection, *, everything: bool = False) -> np.ndarray:
 
 def _dimension(collection: Collection) -> int | None:
     vector = collection.vector
-    geometry = Absent("") if isinstance(vector, Absent) else vector.files.geometry
+    geometry = Absent("") if isinstance(vector, Absent) else files_of(vector).geometry
     return collection.dimension if isinstance(geometry, Absent) else geometry.dim
 
 
 def _of_level0(collection: Collection, dim: int, everything: bool) -> Iterator[np.ndarray]:
     vector = collection.vector
-    if isinstance(vector, Absent) or isinstance(vector.files.summary, Absent) or not vector.files.elements:
+    files = None if isinstance(vector, Absent) else files_of(vector)
+    if files is None or isinstance(files.summary, Absent) or not files.elements:
         return
-    summary = vector.files.summary
+    summary = files.summary
     chosen = summary.live & (summary.labels.astype(np.int64) >= 1)
     if not everything:
         chosen &= ~np.isin(summary.labels.astype(np.int64), _replaced(collection))
-    wanted = np.arange(vector.files.elements) if everything else np.flatnonzero(chosen)
-    found = vector.files.vectors(wanted)
+    wanted = np.arange(files.elements) if everything else np.flatnonzero(chosen)
+    found = files.vectors(wanted)
     if found.shape[1] == dim:
         yield found
 
@@ -89,12 +91,13 @@ def _in_index(collection: Collection, ids: list[str], vectors: np.ndarray) -> np
     vector = collection.vector
     if isinstance(vector, Absent) or not isinstance(collection.id_map, IdMap):
         return same
-    if isinstance(vector.files.summary, Absent) or not vector.files.elements:
+    files = files_of(vector)
+    if isinstance(files.summary, Absent) or not files.elements:
         return same
     labels = np.array([collection.id_map.id_to_label.get(name, -1) for name in ids], dtype=np.int64)
-    elements = elements_of(labels, vector.files.summary)
+    elements = elements_of(labels, files.summary)
     there = np.flatnonzero(elements >= 0)
-    stored, queued = vector.files.vectors(elements[there]), vectors[there]
+    stored, queued = files.vectors(elements[there]), vectors[there]
     if collection.settings.space == "cosine":
         stored, queued = unit(stored), unit(queued)
     if stored.shape == queued.shape:

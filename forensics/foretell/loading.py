@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forensics.absent import Absent
+from forensics.foretell.reading import files_of
 from forensics.graph import measure
 from forensics.readers.id_map import BadIdMap
 from forensics.readers.layout import (
-    HEADER,
     HEADER_FILE,
     LENGTH_FILE,
     LEVEL0_FILE,
@@ -75,15 +75,11 @@ def _of_map(vector: VectorSegment) -> Loading | None:
 
 
 def _of_header(vector: VectorSegment) -> Loading | None:
-    facts, header = vector.facts[HEADER_FILE], vector.files.header
+    facts, header = vector.facts[HEADER_FILE], files_of(vector).header
     size = 0 if isinstance(facts, Absent) else facts.size
     refused = "Error loading hnsw index|wrong persistence version"
     if size == 0:
         return Loading("refused", "header.bin is empty", refused)
-    if size > HEADER.itemsize:
-        return Loading(
-            "undefined", f"header.bin has {size} bytes: the index is not cut by a header like that"
-        )
     if isinstance(header, Absent):
         return Loading("undefined", "header.bin is cut short: the engine goes on with uninitialised memory")
     if header.persistence_version != PERSISTENCE_VERSION:
@@ -96,13 +92,14 @@ def _of_header(vector: VectorSegment) -> Loading | None:
 
 def _of_elements(vector: VectorSegment) -> Loading | None:
     """hnswlib reads as much as there is, looks up every label, and goes on."""
-    walk, header = vector.files.links, vector.files.geometry
+    files = files_of(vector)
+    walk, header = files.links, files.geometry
     if isinstance(walk, Absent) or walk.problem is not None:
         what = "" if isinstance(walk, Absent) else f" ({walk.problem})"
         return Loading(
             "undefined", f"link_lists.bin cannot be walked{what}: its sizes are believed as they are"
         )
-    short = 0 if isinstance(header, Absent) else header.cur_element_count - vector.files.capacity_on_disk
+    short = 0 if isinstance(header, Absent) else header.cur_element_count - files.capacity_on_disk
     if short <= 0:
         return None
     why = f"data_level0.bin ends {short} elements before the count: the rest is uninitialised memory"
@@ -110,7 +107,7 @@ def _of_elements(vector: VectorSegment) -> Loading | None:
 
 
 def _of_graph(vector: VectorSegment) -> Loading | None:
-    graph = measure(vector.files)
+    graph = measure(files_of(vector))
     if isinstance(graph, Absent):
         return Loading("undefined", graph.reason)
     if graph.entry_problem is not None and graph.elements:
