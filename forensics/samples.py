@@ -96,9 +96,12 @@ def restore(name: str, dest: Path | None = None) -> Path:
 
     Contents, hashes, holes, modes and modification times are those of the manifest. `dest` must be absent or
     an empty folder (UsageError); SampleDamaged is raised if a packed file is not what its manifest says."""
-    source, entries = folder(name), manifest(name)["entries"]
-    if dest is None:
-        dest = Path(tempfile.mkdtemp(prefix="chroma-forensics-")) / "store"
+    return unpack(folder(name), dest or Path(tempfile.mkdtemp(prefix="chroma-forensics-")) / "store")
+
+
+def unpack(source: Path, dest: Path) -> Path:
+    """The store that is packed in a folder with its manifest, restored to `dest` as `restore` does."""
+    entries = json.loads((source / "manifest.json").read_text(encoding="utf-8"))["entries"]
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} exists and is not an empty folder; a sample is restored into a new one.")
     for entry in entries:
