@@ -2,7 +2,8 @@
 
     python -m forensics.testing.corpus [--healthy DIR] [--seeds N] [--out FILE] [CODE…]
 
-`--healthy` is a folder of further healthy stores; `--seeds` how many bits of each file are flipped.
+Healthy are the samples of that name and the stores that are kept (`healthy_kept`); `--healthy` is a folder of further
+ones, `--seeds` how many bits of each file are flipped.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from tempfile import TemporaryDirectory
 import forensics as fx
 from forensics import samples
 from forensics.codes import catalogue
+from forensics.testing import healthy_kept
 from forensics.testing.corpus_page import Blow, Page, Row, markdown
 from forensics.testing.damage import HEALTHY, Damage, damage_menu
 from forensics.testing.damage_six import BLOWS, FILES
 from forensics.testing.healthy import recipes
-from forensics.testing.otherwise import ELSEWHERE, WAYS, possible
+from forensics.testing.otherwise import NOTES, WAYS, possible
 from forensics.testing.showing import EMBEDDER, diagnosed, incomplete
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,17 +70,21 @@ def _after(damage: Damage, store: Path, found: fx.Diagnosis) -> str:
 
 
 def healthy_stores(further: Path | None) -> Iterator[tuple[str, Path]]:
-    """A copy of every healthy sample and of every store in `further`, one at a time."""
+    """A copy of every healthy sample, of every store that is kept and of every other one in `further`, one at a time."""
     with TemporaryDirectory(prefix="forensics-corpus-") as folder:
         copy = Path(folder) / "store"
         for name in samples.names():
             if "/healthy" in name:
                 yield name, samples.restore(name, copy)
                 shutil.rmtree(copy)
-        for store in sorted(further.iterdir()) if further is not None else ():
-            shutil.copytree(store, copy)
-            yield store.name, copy
+        for name in healthy_kept.KEPT:
+            yield name, healthy_kept.restore(name, copy)
             shutil.rmtree(copy)
+        for store in sorted(further.iterdir()) if further is not None else ():
+            if store.name not in healthy_kept.KEPT:
+                shutil.copytree(store, copy)
+                yield store.name, copy
+                shutil.rmtree(copy)
 
 
 def silence(further: Path | None) -> tuple[list[str], dict[str, list[str]]]:
@@ -100,13 +106,11 @@ def silence(further: Path | None) -> tuple[list[str], dict[str, list[str]]]:
 
 def otherwise(code: str) -> tuple[str, bool | None]:
     """How a code is shown that no damage shows, and whether it was: None where it cannot be here."""
-    if code in ELSEWHERE:
-        return ELSEWHERE[code], None
     if why := possible(code):
         return why, None
     with TemporaryDirectory(prefix="forensics-corpus-") as folder:
         codes = WAYS[code](samples.restore(HEALTHY, Path(folder) / "store"))
-    return (WAYS[code].__doc__ or "").split(".")[0], code in codes
+    return (WAYS[code].__doc__ or "").split(". ")[0].rstrip("."), code in codes
 
 
 def row(code: str, healthy: Sequence[str], said: dict[str, list[str]]) -> Row:
@@ -116,15 +120,18 @@ def row(code: str, healthy: Sequence[str], said: dict[str, list[str]]) -> Row:
     ways = {each.after for each in done}
     found, why = sum(each.found and not each.other for each in done), ""
     total = len(done)
-    if not done and code in said:
-        why, found, total = f"a note of healthy stores, as `{said[code][0].strip('!')}`", 1, 1
+    if code in NOTES:
+        why, found, total = (
+            f"a note of healthy stores, as `{NOTES[code]}`",
+            int(NOTES[code] in said.get(code, [])),
+            1,
+        )
     elif not done:
         why, shown = otherwise(code)
         found, total = int(bool(shown)), int(shown is not None)
     names = tuple(each.damage for each in done)
-    return Row(
-        code, catalogue()[code].name, names, found, total, len(healthy), tuple(loud), tuple(sorted(ways)), why
-    )
+    entry, silent = catalogue()[code], tuple(sorted(ways))
+    return Row(code, entry.name, entry.severity, names, found, total, len(healthy), tuple(loud), silent, why)
 
 
 def blow(file: str, how: str, seeds: int) -> Blow:

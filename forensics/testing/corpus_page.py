@@ -13,6 +13,7 @@ class Row:
 
     code: str
     name: str
+    severity: str
     damages: tuple[str, ...]
     found: int
     total: int
@@ -33,7 +34,7 @@ class Row:
         shown = f"{self.found} of {self.total}" if self.total else "–"
         silent = f"{self.healthy - len(self.alarms)} of {self.healthy}"
         how = ", ".join(self.damages) or self.why
-        return f"{self.code} {self.name}", shown, silent, " · ".join(self.after) or "–", how
+        return f"{self.code} {self.name}", self.severity, shown, silent, " · ".join(self.after) or "–", how
 
     @property
     def text(self) -> str:
@@ -95,7 +96,8 @@ def _lines(page: Page) -> Iterator[str]:
     yield "`note`, there is nothing to repair. Repairs are those that lose nothing, with the samples' embedder."
     yield ""
     yield from _table(
-        ("code", "found", "silent when healthy", "after the repair", "shown by"), [r.cells for r in page.rows]
+        ("code", "severity", "found", "silent when healthy", "after the repair", "shown by"),
+        [r.cells for r in page.rows],
     )
     yield ""
     yield "## Lucene's six blows to each file"

@@ -85,6 +85,15 @@ def mostly_deleted(index: Index, random: np.random.Generator) -> None:
     index.forget(ids)
 
 
+@index_damage("links-to-strangers", "CF608", deep=True)
+def links_to_strangers(index: Index, random: np.random.Generator) -> None:
+    """Every list of level 0 names two elements wherever they lie: all are reached, and few on the way to the nearest."""
+    with index.level0() as level0:
+        around = random.permutation(len(level0)).astype(np.uint32)
+        level0["count"] = 2
+        level0["links"][around, 0], level0["links"][around, 1] = np.roll(around, 1), np.roll(around, -1)
+
+
 @index_damage("links-emptied", "CF609")
 def links_emptied(index: Index, random: np.random.Generator) -> None:
     """Five elements have no links at all."""

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pickle
 import sqlite3
 from collections.abc import Callable, Generator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forensics.readers import layout
+from forensics.readers.id_map import IdMap, read_id_map
 from forensics.testing.damage import damage
+from forensics.writers.id_map import write_id_map
 
+FIELDS = (
+    "dimensionality", "total_elements_added", "max_seq_id", "id_to_label", "label_to_id", "id_to_seq_id",
+)  # fmt: skip
+"""Of an id map, in the order in which 1.x writes them."""
 Blow = Callable[["Index", np.random.Generator], None]
 
 
-def index_damage(name: str, *codes: str, embedder: bool = False) -> Callable[[Blow], Blow]:
+def index_damage(
+    name: str, *codes: str, deep: bool = False, embedder: bool = False
+) -> Callable[[Blow], Blow]:
     """Puts a function on the menu that takes an `Index` and a seeded generator instead of a path and a seed."""
 
     def register(function: Blow) -> Blow:
@@ -25,7 +35,7 @@ def index_damage(name: str, *codes: str, embedder: bool = False) -> Callable[[Bl
             function(Index(store), np.random.default_rng(seed))
 
         strike.__doc__ = function.__doc__
-        damage(name, *codes, embedder=embedder)(strike)
+        damage(name, *codes, deep=deep, embedder=embedder)(strike)
         return function
 
     return register
@@ -76,22 +86,34 @@ class Index:
 
     @contextlib.contextmanager
     def id_map(self) -> Generator[dict[str, Any]]:
-        """The id map as a dict, written back at the end of the block. Only for files made here."""
-        path = self.path(layout.ID_MAP_FILE)
-        state = pickle.loads(path.read_bytes())
+        """The id map as a dict, written back in its own form where it was changed; ValueError where it is none."""
+        found = self._map()
+        state = {name: copy(getattr(found, name)) for name in FIELDS}
         yield state
-        path.write_bytes(pickle.dumps(state, protocol=3))
+        changed = dataclasses.replace(found, **state)
+        if changed == found:
+            return
+        if found.form == "class":
+            write_id_map(self.path(layout.ID_MAP_FILE), changed)
+        else:
+            self.path(layout.ID_MAP_FILE).write_bytes(pickle.dumps(state, protocol=3))
+
+    def _map(self) -> IdMap:
+        found = read_id_map(self.path(layout.ID_MAP_FILE))
+        if not isinstance(found, IdMap):
+            raise ValueError(found.reason)
+        return found
 
     def vectors(self) -> dict[str, np.ndarray]:
         """id → its vector as level 0 holds it, of every id that the map gives to an element; nothing is written."""
-        state, header = pickle.loads(self.path(layout.ID_MAP_FILE).read_bytes()), self.header
+        id_to_label, header = self._map().id_to_label, self.header
         level0 = np.fromfile(
             self.path(layout.LEVEL0_FILE),
             layout.level0_dtype(header.dim, header.M),
             count=header.cur_element_count,
         )
         place = {int(label): row for row, label in enumerate(level0["label"])}
-        mapped = {name: place.get(label) for name, label in state["id_to_label"].items()}
+        mapped = {name: place.get(label) for name, label in id_to_label.items()}
         return {name: level0["vector"][row] for name, row in mapped.items() if row is not None}
 
     def documents(self) -> dict[str, str]:

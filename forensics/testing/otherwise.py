@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from forensics import samples
 from forensics.checks.registry import CHECKS
 from forensics.testing.damage import HEALTHY, damage_menu
 from forensics.testing.damage_folder import segment_of
+from forensics.testing.failing_disk import failing_disk, lacking
 from forensics.testing.showing import EMBEDDER
 
 Codes = tuple[str, ...]
@@ -24,12 +26,8 @@ Way = Callable[[Path], Codes]
 HOLD = "import sys; file = open(sys.argv[1], 'r+b'); print('open', flush=True); sys.stdin.read()"
 """A program that keeps a file open for writing until its input ends."""
 
-ELSEWHERE = {
-    "CF309": "built by the engine in tests/unit/test_checks_segment.py: a segment of a collection that never was flushed",
-    "CF608": "a larger index that lost most of its links, in tests/unit/test_recall.py; the samples are too small for it",
-    "CF903": "a loop device whose backing file is cut, in tests/faults/test_failing_disk.py: mounting takes root",
-}
-"""Why a code is not shown here, and where it is."""
+NOTES = {"CF210": "0.5.23/healthy", "CF309": "0.4.24-one-record", "CF502": "0.5.23/healthy"}
+"""Notes of healthy stores, and one that shows each: a sample, or one of those that are kept."""
 
 
 @contextmanager
@@ -91,12 +89,21 @@ def strange_embedder(store: Path) -> Codes:
     return fx.diagnose(store, embedder="forensics.testing.embedder:embed_backwards").codes()
 
 
+def unreadable(store: Path) -> Codes:
+    """The store stands on a disk from which data_level0.bin cannot be read. Needs root and a loop device."""
+    with failing_disk(store, "*/data_level0.bin", store.parent) as copy:
+        words = ["-P", "-m", "forensics", "diagnose", str(copy), "--format", "json"]
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    return tuple(finding["code"] for finding in json.loads(done.stdout)["findings"])
+
+
 WAYS: dict[str, Way] = {
     "CF005": in_use,
     "CF009": full_disk,
     "CF012": deleted_but_open,
     "CF901": raising,
     "CF902": strange_embedder,
+    "CF903": unreadable,
 }
 
 
@@ -106,4 +113,6 @@ def possible(code: str) -> str:
         return "who has a file open is seen in /proc only"
     if code == "CF009" and (sys.platform != "linux" or os.geteuid() != 0):
         return "only root can mount a small disk"
+    if code == "CF903" and (why := lacking()):
+        return f"a disk that fails needs {why}"
     return ""

@@ -23,12 +23,12 @@ MILD = {"mostly-deleted": "CF607"}
 
 def diagnosed(store: Path, *, deep: bool = False, embedder: bool = False) -> Diagnosis:
     """The diagnosis of a store; by default without what takes long and without an embedder."""
-    if embedder:
+    if deep or embedder:  # with a fresh graph beside the stored one
         import forensics as fx
 
-        return fx.diagnose(store, deep=deep, embedder=EMBEDDER)
+        return fx.diagnose(store, deep=deep, embedder=EMBEDDER if embedder else None)
     with open_store(store) as opened:
-        return diagnose_store(opened, scope(deep=deep))
+        return diagnose_store(opened, scope())
 
 
 def named(found: Diagnosis, code: str) -> Finding:

@@ -3,64 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from forensics.readers.sectors import look, look_at_all
+from forensics.testing.failing_disk import failing_disk, lacking
 
-MEGABYTE = 1 << 20
 Sample = Callable[[str], Path]
-Breaking = Callable[[Path, str], Path]
-
-
-def run(*words: object) -> str:
-    return subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture
-def failing_disk(tmp_path: Path) -> Iterator[Breaking]:
-    """`failing_disk(store, pattern)` copies the store to a disk on which the one file of that pattern cannot be read."""
-    image, point = tmp_path / "disk.img", tmp_path / "disk"
-    point.mkdir()
-    lacking = [tool for tool in ("mkfs.ext4", "losetup", "filefrag") if shutil.which(tool) is None]
-    if os.geteuid() != 0 or lacking:
-        pytest.skip(f"needs root and {', '.join(lacking) or 'nothing else'}")
-    image.write_bytes(bytes(48 * MEGABYTE))
-    run("mkfs.ext4", "-q", "-b", 4096, "-O", "^has_journal", image)
-
-    def make(store: Path, pattern: str) -> Path:
-        mounted = subprocess.run(
-            ["mount", "-o", "loop", image, point], capture_output=True, text=True, check=False
-        )
-        if mounted.returncode:
-            pytest.skip(f"a loop device cannot be mounted here: {mounted.stderr.strip()}")
-        (wanted,) = store.glob(pattern)
-        copy = point / "store"
-        shutil.copytree(store, copy, ignore=shutil.ignore_patterns(wanted.name))
-        (point / "filler").write_bytes(b"x" * 8 * MEGABYTE)
-        target = copy / wanted.relative_to(store)
-        shutil.copy2(wanted, target)
-        run("sync")
-        first = re.search(r"^\s*0:\s+0\.\.\s+\d+:\s+(\d+)\.\.", run("filefrag", "-v", target), re.MULTILINE)
-        assert first
-        run("umount", point)
-        cut_at = int(first[1]) * 4096
-        run("mount", "-o", "loop", image, point)
-        for path in [copy, *sorted(copy.rglob("*"))]:
-            path.stat()
-        os.truncate(image, cut_at)
-        return copy
-
-    yield make
-    os.truncate(image, 48 * MEGABYTE)
-    subprocess.run(["umount", point], check=False)
 
 
 def diagnose(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -70,9 +23,15 @@ def diagnose(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("pattern", ["*/data_level0.bin", "*/index_metadata.pickle", "chroma.sqlite3"])
 def test_what_cannot_be_read_is_named_and_the_rest_examined(
-    failing_disk: Breaking, sample: Sample, pattern: str
+    sample: Sample, tmp_path: Path, pattern: str
 ) -> None:
-    store = failing_disk(sample("1.5.9/healthy"), pattern)
+    if why := lacking():
+        pytest.skip(f"needs {why}")
+    with failing_disk(sample("1.5.9/healthy"), pattern, tmp_path) as store:
+        look_and_compare(store, pattern)
+
+
+def look_and_compare(store: Path, pattern: str) -> None:
     (file,) = store.glob(pattern)
     gap = look(file)
     assert gap is not None
