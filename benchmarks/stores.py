@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,7 +36,7 @@ import sys, json, hnswlib, numpy as np
 request = json.loads(sys.argv[1])
 vectors = np.load(request["vectors"], mmap_mode="r")
 index = hnswlib.Index(request["space"], vectors.shape[1])
-index.init_index(request["capacity"], M=16, ef_construction=request["ef"], is_persistent_index=True,
+index.init_index(request["capacity"], M=request["M"], ef_construction=request["ef"], is_persistent_index=True,
                  persistence_location=request["directory"])
 for start in range(0, request["count"], 50_000):
     stop = min(start + 50_000, request["count"])
@@ -44,6 +45,15 @@ for start in range(0, request["count"], 50_000):
 index.persist_dirty()
 index.close_file_handles()
 """
+
+
+class Graph(NamedTuple):
+    """How an index is built."""
+
+    space: str
+    M: int
+    ef: int
+    threads: int
 
 
 def vectors_of(n: int, dim: int, seed: int = 1) -> np.ndarray:
@@ -61,16 +71,19 @@ def build_store(
     missing: int = 0,
     space: str = "l2",
     ef: int = 100,
+    M: int = 16,
     threads: int = 2,
     words: int = 6,
     keys: int = 1,
 ) -> Path:
     """A store of `n` records. The newest `missing` are not in the index, though the watermark says so, and the queue was
-    purged: their vectors are in a directory that somebody set aside. Returns `path`."""
+    purged: their vectors are in a directory that somebody set aside. `words` 0: no documents. Returns `path`."""
+    how = Graph(space, M, ef, threads)
     subprocess.run(
         [sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent
     )
     database = sqlite3.connect(path / "chroma.sqlite3")
+    database.execute("PRAGMA journal_mode = OFF")
     segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
     vectors = vectors_of(n, dim)
@@ -78,11 +91,11 @@ def build_store(
     _queue(database, ids[-1:], vectors[-1:], n - 1)  # a purge leaves the row at the watermark
     database.close()
     live = path / segments["VECTOR"]
-    _build_index(live, vectors[: n - missing], space, ef, threads)
+    _build_index(live, vectors[: n - missing], how)
     _write_map(live / "index_metadata.pickle", ids[: n - missing])
     if missing:
         aside = path / f"{live.name}.drift-20260101-000000"
-        _build_index(aside, vectors[n - missing :], space, ef, threads)
+        _build_index(aside, vectors[n - missing :], how)
         _write_map(aside / "index_metadata.pickle", ids[n - missing :])
     return path
 
@@ -100,21 +113,24 @@ def _fill_rows(
         "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) VALUES (?, ?, ?, ?)",
         ((i + 1, metadata, name, i + 1) for i, name in enumerate(ids)),
     )
-    documents = [" ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words)) for i in range(n)]
+
+    def document(i: int) -> str:
+        return " ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words))
+
     database.executemany(
         "INSERT INTO embedding_metadata (id, key, string_value) VALUES (?, ?, ?)",
         (
             (i + 1, key, value)
             for i in range(n)
             for key, value in (
-                ("chroma:document", documents[i]),
+                *((("chroma:document", document(i)),) if words else ()),
                 *((f"kind{key or ''}", f"k{(i + key) % (11 + key)}") for key in range(keys)),
             )
         ),
     )
     database.executemany(
         "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)",
-        ((i + 1, documents[i]) for i in range(n)),
+        ((i + 1, document(i)) for i in range(n if words else 0)),
     )
     database.execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
     database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
@@ -138,7 +154,7 @@ def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, be
     database.commit()
 
 
-def _build_index(directory: Path, vectors: np.ndarray, space: str, ef: int, threads: int) -> None:
+def _build_index(directory: Path, vectors: np.ndarray, how: Graph) -> None:
     directory.mkdir(exist_ok=True)
     for old in directory.iterdir():
         old.unlink()
@@ -147,12 +163,10 @@ def _build_index(directory: Path, vectors: np.ndarray, space: str, ef: int, thre
     np.save(source, vectors)
     request = {
         "vectors": str(source),
-        "space": space,
         "count": count,
         "capacity": count,
-        "ef": ef,
-        "threads": threads,
         "directory": str(directory),
+        **how._asdict(),
     }
     subprocess.run([sys.executable, "-P", "-c", _BUILD, json.dumps(request)], check=True, cwd=directory)
     os.unlink(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -143,8 +143,12 @@ class Collection:
         rows = self.pending_rows
         if isinstance(rows, Absent) or not rows:
             return {}
-        mapped = self.id_map.id_to_label if isinstance(self.id_map, IdMap) else {}
+        mapped = self.mapped_among(row.id for row in rows)
         return effects(rows, mapped.__contains__)
+
+    def mapped_among(self, names: Iterable[str]) -> Mapping[str, int]:
+        """id → label of those of `names` that the id map has."""
+        return self.id_map.labels_among(names) if isinstance(self.id_map, IdMap) else {}
 
     @cached_property
     def id_map(self) -> IdMap | BadIdMap | Absent:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.readers.columns import place_of
 from forensics.readers.database import MetadataRows
 from forensics.readers.embeddings_queue import QueueEffect
 from forensics.readers.hnsw import Level0Summary
-from forensics.readers.id_map import BadIdMap, IdMap
+from forensics.readers.id_map import BadIdMap, ColumnMap, IdMap
 from forensics.readers.shelf import once_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 NONE = -1
 FEW = 1000
 """Pending ids up to which a join is known by them."""
-DENSE = 16
-"""Up to so many times the number of elements, labels are looked up in a table over all numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +99,7 @@ def _joined(
     pending: Mapping[str, QueueEffect],
     summary: Level0Summary | None,
 ) -> Records:
-    mapping = id_map.id_to_label if isinstance(id_map, IdMap) else {}
-    labels = _labels(rows.ids, mapping)
+    labels = _labels(rows, id_map if isinstance(id_map, IdMap) else None)
     elements = elements_of(labels, summary)
     live = np.zeros(len(rows), dtype=bool)
     if summary is not None:
@@ -115,14 +113,17 @@ def _joined(
         pending=_pending_mask(rows, pending, (elements >= 0) & live),
         known=known,
         unknown_reason=reason,
-        ghosts=_ghosts(rows, labels, mapping, pending),
+        ghosts=_ghosts(rows, labels, id_map, pending),
         stray=_stray(id_map, summary),
         deleted=None if summary is None else int(summary.deleted.sum()),
     )
 
 
-def _labels(ids: list[str], mapping: Mapping[str, int]) -> np.ndarray:
+def _labels(rows: MetadataRows, id_map: IdMap | None) -> np.ndarray:
     """(n,) int64 label of each id, -1 where the map has none. Mostly rows and map are in one order: no look-ups then."""
+    if isinstance(id_map, ColumnMap) and rows.column is not None:
+        return id_map.labels_of(rows.column)
+    ids, mapping = rows.ids, {} if id_map is None else id_map.id_to_label
     labels = np.full(len(ids), NONE, dtype=np.int64)
     names = list(mapping)
     same = len(names) if ids[: len(names)] == names else 0
@@ -134,19 +135,8 @@ def _labels(ids: list[str], mapping: Mapping[str, int]) -> np.ndarray:
 
 def elements_of(labels: np.ndarray, summary: Level0Summary | None) -> np.ndarray:
     """(n,) int64 internal id of each label, -1 where level 0 holds none. Of repeated labels the last wins, as in hnswlib."""
-    if summary is None or len(summary.labels) == 0 or len(labels) == 0:
-        return np.full(len(labels), NONE, dtype=np.int64)
-    held = summary.labels.astype(np.int64)
-    top = int(held.max())
-    if held.min() >= 0 and top <= DENSE * len(held):  # a table costs less than a sort
-        place = np.full(top + 2, NONE, dtype=np.int64)
-        place[held] = np.arange(len(held))
-        return place[np.where((labels < 0) | (labels > top), top + 1, labels)]
-    order = np.argsort(held, kind="stable")
-    ranked = held[order]
-    at = np.searchsorted(ranked, labels, side="right") - 1
-    hit = (at >= 0) & (ranked[np.maximum(at, 0)] == labels) & (labels >= 0)
-    return np.where(hit, order[np.maximum(at, 0)], NONE)
+    held = np.empty(0, dtype=np.int64) if summary is None else summary.labels.astype(np.int64)
+    return place_of(held, labels)
 
 
 def _pending_mask(rows: MetadataRows, pending: Mapping[str, QueueEffect], indexed: np.ndarray) -> np.ndarray:
@@ -159,11 +149,14 @@ def _pending_mask(rows: MetadataRows, pending: Mapping[str, QueueEffect], indexe
 
 
 def _ghosts(
-    rows: MetadataRows, labels: np.ndarray, mapping: Mapping[str, int], pending: Mapping[str, QueueEffect]
+    rows: MetadataRows,
+    labels: np.ndarray,
+    id_map: IdMap | BadIdMap | Absent,
+    pending: Mapping[str, QueueEffect],
 ) -> tuple[str, ...]:
-    if int((labels >= 0).sum()) == len(mapping):
+    if not isinstance(id_map, IdMap) or int((labels >= 0).sum()) == id_map.size:
         return ()
-    extra = mapping.keys() - set(rows.ids)
+    extra = id_map.id_to_label.keys() - set(rows.ids)
     return tuple(sorted(name for name in extra if name not in pending))
 
 

@@ -86,7 +86,7 @@ class VectorSegment:
             return True
         if isinstance(self.id_map, BadIdMap):
             return self.id_map.kind == "missing"
-        return not self.id_map.id_to_label
+        return not self.id_map.size
 
     @property
     def has_files(self) -> bool:

@@ -9,7 +9,6 @@ by now.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import eq
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def has_doubtful_labels(collection: Collection) -> bool:
         mapped[elements_of(mapped, summary) < 0],
         live[~np.isin(live, mapped)],
     )
-    return any(part.size for part in found) or not is_mirrored(id_map)
+    return any(part.size for part in found) or not id_map.is_mirrored
 
 
 def first_overwritten_label(collection: Collection) -> int | None:
@@ -79,12 +78,6 @@ def _overwritten(id_map: IdMap, held: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _repeated(labels: np.ndarray) -> np.ndarray:
     values, counts = np.unique(labels, return_counts=True)
     return values[counts > 1]
-
-
-def is_mirrored(id_map: IdMap) -> bool:
-    """True where id_to_label and label_to_id are each other's inverse."""
-    back = map(id_map.label_to_id.get, id_map.id_to_label.values())
-    return len(id_map.label_to_id) == len(id_map.id_to_label) and all(map(eq, back, id_map.id_to_label))
 
 
 def heard(collection: Collection, *, everything: bool = False) -> Testimony | Absent:

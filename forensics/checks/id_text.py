@@ -27,22 +27,34 @@ def lines(ids: Sequence[str]) -> str:
 
 def malformed(ids: Sequence[str], text: str | None = None) -> dict[int, tuple[str, ...]]:
     """Position → what is wrong with that id, of those with which something is. `text`: their `lines`, if known."""
-    if _all_plain(ids, lines(ids) if text is None else text):
+    if all_plain(len(ids), lines(ids) if text is None else text):
         return {}
     found = ((row, _faults(name)) for row, name in enumerate(ids) if not _is_plain(name))
     return {row: faults for row, faults in found if faults}
 
 
-def _all_plain(ids: Sequence[str], text: str) -> bool:
-    """True where one look at all ids, a line each, shows that every one is plain."""
+def all_plain(count: int, text: str) -> bool:
+    """True where one look at `count` ids, as their `lines`, shows that every one is plain."""
+    if not count:
+        return True
     if not text.isascii():
-        text = " ".join(ids)
-        return text.isprintable() and text.strip(" ") == text != "" and "  " not in text
+        return _all_plain_beyond_ascii(count, text)
     codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-    breaks = np.count_nonzero(codes < ord(" "))
+    breaks = np.flatnonzero(codes < ord(" "))
+    edges = np.concatenate([[-1], breaks, [len(codes)]])
+    lined = (
+        len(breaks) == count - 1
+        and bool((codes[breaks] == ord("\n")).all())
+        and bool((np.diff(edges) > 1).all())
+    )
     spaced = " " in text and ("\n " in text or " \n" in text or text[0] == " " or text[-1] == " ")
-    lined = breaks == len(ids) - 1 == text.count("\n")
-    return not ids or (lined and not spaced and _DELETE not in text and "" not in ids)
+    return lined and not spaced and _DELETE not in text
+
+
+def _all_plain_beyond_ascii(count: int, text: str) -> bool:
+    whole = text.replace("\n", " ")
+    lined = text.count("\n") == count - 1
+    return lined and whole.isprintable() and whole.strip(" ") == whole != "" and "  " not in whole
 
 
 def _is_plain(name: str) -> bool:
@@ -77,10 +89,22 @@ def trimmed(name: str) -> str:
     return "".join(kept).strip()
 
 
+def all_folded(count: int, text: str) -> bool:
+    """True where one look at `count` ids, as their `lines`, shows that each is as a reader sees it: none can be alike."""
+    if not count:
+        return True
+    if not text.isascii() or " " in text or _has_inner_space(text):
+        return False
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    capital = (codes - np.uint8(ord("A"))) < 26
+    return not capital.any() and np.count_nonzero(codes == ord("\n")) == count - 1
+
+
 def alike(ids: Sequence[str], text: str | None = None) -> list[tuple[str, list[str]]]:
     """(what they differ in, the ids) of each group of distinct ids that look alike, in order of first
     appearance. `text`: their `lines`, where these are known."""
-    keys = _keys(ids, lines(ids) if text is None else text)
+    text = lines(ids) if text is None else text
+    keys = ids if all_folded(len(ids), text) else _keys(ids, text)
     if keys is ids or len(set(keys)) == len(ids):
         return []
     groups: defaultdict[str, list[str]] = defaultdict(list)
@@ -91,10 +115,9 @@ def alike(ids: Sequence[str], text: str | None = None) -> list[tuple[str, list[s
 
 
 def _keys(ids: Sequence[str], text: str) -> Sequence[str]:
-    """Each id as a reader sees it: without white space, in one Unicode form, in one case; `ids` where all are so."""
+    """Each id as a reader sees it: without white space, in one Unicode form, in one case."""
     if text.isascii() and not _has_inner_space(text):
-        folded = text.lower().replace(" ", "")
-        keys = ids if folded == text else folded.split("\n")
+        keys = text.lower().replace(" ", "").split("\n")
         if len(keys) == len(ids):
             return keys
     return ["".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in ids]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.checks.doubt import is_mirrored
 from forensics.checks.places import (
     examples,
     geometry_of,
@@ -33,7 +32,7 @@ NO_LABEL = -1
 def id_map_not_bijective(collection: Collection) -> Iterator[Finding]:
     """id_to_label and label_to_id are not each other's inverse."""
     id_map = id_map_of(collection)
-    if is_mirrored(id_map):
+    if id_map.is_mirrored:
         return
     shared, unmirrored, orphans = _not_mirrored(id_map)
     yield finding(
@@ -78,7 +77,7 @@ def _not_mirrored(id_map: IdMap) -> tuple[list[str], list[str], list[int]]:
 def label_counter_behind(collection: Collection) -> Iterator[Finding]:
     """total_elements_added is below a label that an id already has."""
     id_map = id_map_of(collection)
-    highest, total = highest_label(id_map), id_map.total_elements_added
+    highest, total = id_map.highest_label, id_map.total_elements_added
     if total is None or highest <= total:
         return
     endangered = int((id_map.labels() > total).sum())
@@ -97,15 +96,10 @@ def label_counter_behind(collection: Collection) -> Iterator[Finding]:
     )
 
 
-def highest_label(id_map: IdMap) -> int:
-    """The highest label that an id has; 0 in an empty map."""
-    return max(id_map.id_to_label.values(), default=0)
-
-
 def highest_given(id_map: IdMap) -> int:
     """No label above this was ever given: the counter, or the highest label in use where the counter is
     behind."""
-    return max(id_map.total_elements_added or 0, highest_label(id_map))
+    return max(id_map.total_elements_added or 0, id_map.highest_label)
 
 
 @check("CF408", needs=("id_map", "summary"))
@@ -182,8 +176,7 @@ def vector_without_label(collection: Collection) -> Iterator[Finding]:
 
 def _mapped_either_way(id_map: IdMap) -> np.ndarray:
     """Labels of id_to_label, and those that only label_to_id has (CF406 names these)."""
-    back = np.fromiter(id_map.label_to_id, dtype=np.int64, count=len(id_map.label_to_id))
-    return np.concatenate([id_map.labels(), back])
+    return np.concatenate([id_map.labels(), id_map.back_labels])
 
 
 def _element(collection: Collection, element: int) -> Place:

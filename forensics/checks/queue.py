@@ -84,10 +84,11 @@ def _wedged(collection: Collection) -> list[str]:
     if not collection.pending or isinstance(vector, Absent) or not isinstance(id_map, IdMap):
         return []
     summary = vector.files.summary
-    names = [name for name in collection.pending if name in id_map.id_to_label]
+    mapped = id_map.labels_among(collection.pending)
+    names = list(mapped)
     if not names or not isinstance(summary, Level0Summary):
         return []
-    labels = np.fromiter((id_map.id_to_label[name] for name in names), dtype=np.int64, count=len(names))
+    labels = np.fromiter(mapped.values(), dtype=np.int64, count=len(names))
     sound = np.isin(labels, summary.labels[summary.live].astype(np.int64))
     return [name for name, good in zip(names, sound.tolist(), strict=True) if not good]
 
@@ -144,8 +145,9 @@ def _idle(rows: list[QueueRow], id_map: IdMap) -> list[int]:
     """seq_ids of adds of an id that exists by then, and of updates and deletes of one that does not."""
     state: dict[str, bool] = {}
     idle: list[int] = []
+    mapped = id_map.labels_among(row.id for row in rows)
     for row in rows:
-        there = state.get(row.id, row.id in id_map.id_to_label)
+        there = state.get(row.id, row.id in mapped)
         if (row.operation == ADD and there) or (row.operation in (UPDATE, DELETE) and not there):
             idle.append(row.seq_id)
         state[row.id] = row.operation != DELETE and (there or row.operation != UPDATE)

@@ -76,7 +76,9 @@ def _purged(collection: Collection) -> Purged | None:
 
 
 def _all_up_to(collection: Collection, mark: int) -> bool:
-    """True where every record has a number of at most `mark`; a question to SQLite, as in health nothing else is asked."""
+    """True where every record has a number of at most `mark`; a question to SQLite, where the rows came without numbers."""
+    if not isinstance(collection.rows, Absent) and collection.rows.highest_seq is not None:
+        return collection.rows.highest_seq <= mark
     above = (
         "SELECT 1 FROM embeddings NOT INDEXED WHERE segment_id = ?"
         " AND (typeof(seq_id) <> 'integer' OR seq_id > ?) LIMIT 1"

@@ -10,10 +10,11 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.checks import records_content as records_content
 from forensics.checks import records_vectors as records_vectors
-from forensics.checks.id_text import LIKENESS, alike, malformed, trimmed
+from forensics.checks.id_text import LIKENESS, alike, all_folded, all_plain, malformed, trimmed
 from forensics.checks.places import examples, in_table, needed
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
+from forensics.readers.record_rows import MetadataRows
 from forensics.store import Collection
 from forensics.words import counted
 
@@ -21,10 +22,11 @@ from forensics.words import counted
 @check("CF701", needs=("rows",))
 def id_malformed(collection: Collection) -> Iterator[Finding]:
     """Ids with white space at an end, with control or zero-width characters, or empty."""
-    ids = needed(collection.rows).ids
-    faults = malformed(ids, needed(collection.rows).text)
+    rows = needed(collection.rows)
+    faults = {} if all_plain(len(rows), rows.text) else malformed(rows.ids, rows.text)
     if not faults:
         return
+    ids = rows.ids
     bad = [ids[row] for row in faults]
     collisions = _collisions(bad, ids)
     yield finding(
@@ -60,7 +62,8 @@ def _collisions(bad: list[str], ids: list[str]) -> list[str]:
 def ids_alike(collection: Collection) -> Iterator[Finding]:
     """Groups of ids that differ only in white space, Unicode form or case. Case alone is only noted: it may
     be meant."""
-    groups = alike(needed(collection.rows).ids, needed(collection.rows).text)
+    rows = needed(collection.rows)
+    groups = [] if all_folded(len(rows), rows.text) else alike(rows.ids, rows.text)
     if not groups:
         return
     kinds = Counter(kind for kind, _ in groups)
@@ -89,7 +92,7 @@ def ids_alike(collection: Collection) -> Iterator[Finding]:
 def id_duplicated(collection: Collection) -> Iterator[Finding]:
     """One id on two rows of the METADATA segment, which the table's own constraint forbids."""
     rows = collection.rows
-    if isinstance(rows, Absent) or _all_distinct(collection, rows.ids):
+    if isinstance(rows, Absent) or _all_distinct(collection, rows):
         return
     doubled = {name: count for name, count in Counter(rows.ids).items() if count > 1}
     at = [row for row, name in enumerate(rows.ids) if name in doubled]
@@ -107,12 +110,13 @@ def id_duplicated(collection: Collection) -> Iterator[Finding]:
     )
 
 
-def _all_distinct(collection: Collection, ids: list[str]) -> bool:
+def _all_distinct(collection: Collection, rows: MetadataRows) -> bool:
     """True where no id stands on two rows. Ids with different labels are different: those need no look at their text."""
     records = collection.records
     if not isinstance(records, Absent):
         labels = records.labels[records.labels >= 0]
         ranked = np.sort(labels)
-        rest = ids if (ranked[1:] == ranked[:-1]).any() else records.ids(records.labels < 0)
+        twice = (ranked[1:] == ranked[:-1]).any()
+        rest = rows.ids if twice else records.ids(records.labels < 0)
         return len(set(rest)) == len(rest)
-    return len(set(ids)) == len(ids)
+    return len(set(rows.ids)) == len(rows)

@@ -1,7 +1,7 @@
 """index_metadata.pickle: which id has which label. Read without ever executing it; both shapes.
 
 0.4–0.6 write an instance of `PersistentData` (protocol 5), 1.x a bare dict (protocol 3). A file that the scan does
-not accept is a value of type `BadIdMap` that says what is wrong; `salvage` reads what its intact prefix still holds.
+not accept is a value of type `BadIdMap` that says what is wrong.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import io
 import mmap
 import os
 import pickle
-import pickletools
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from operator import eq
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from forensics.absent import Absent, NotApplicable
+from forensics.absent import Absent
 from forensics.readers.bulk import collector_paused
-from forensics.readers.pickle_scan import Scan, scan
+from forensics.readers.columns import Column, Cut, Pairs, column_of, cut
+from forensics.readers.pickle_scan import scan
 from forensics.readers.sectors import known_gaps
 
 CLASS = ("chromadb.segment.impl.vector.local_persistent_hnsw", "PersistentData")
+COLUMNS_FROM = 1 << 23
+"""Bytes from which on an id map is read by columns, where it is shaped for that."""
 BadKind = Literal["missing", "empty", "truncated", "hostile", "malformed", "unreadable"]
 
 
@@ -55,9 +58,109 @@ class IdMap:
 
     @cached_property
     def _labels(self) -> np.ndarray:
-        found = np.fromiter(self.id_to_label.values(), dtype=np.int64, count=len(self.id_to_label))
-        found.flags.writeable = False
+        return _frozen(np.fromiter(self.id_to_label.values(), dtype=np.int64, count=len(self.id_to_label)))
+
+    @cached_property
+    def back_labels(self) -> np.ndarray:
+        """(m,) int64 labels in the order of `label_to_id`; read-only."""
+        return _frozen(np.fromiter(self.label_to_id, dtype=np.int64, count=len(self.label_to_id)))
+
+    @property
+    def size(self) -> int:
+        """How many ids `id_to_label` has."""
+        return len(self.id_to_label)
+
+    @property
+    def highest_label(self) -> int:
+        """The highest label that an id has; 0 in an empty map."""
+        return int(self.labels().max(initial=0))
+
+    @cached_property
+    def is_mirrored(self) -> bool:
+        """True where id_to_label and label_to_id are each other's inverse."""
+        back = map(self.label_to_id.get, self.id_to_label.values())
+        return len(self.label_to_id) == len(self.id_to_label) and all(map(eq, back, self.id_to_label))
+
+    def labels_among(self, names: Iterable[str]) -> dict[str, int]:
+        """id → label of those of `names`, no more than a few, that have one."""
+        return {name: self.id_to_label[name] for name in names if name in self.id_to_label}
+
+
+class ColumnMap(IdMap):
+    """A big id map of 1.x by its columns. Its dicts are loaded from the file when somebody asks for them."""
+
+    forward: Pairs
+    backward: Pairs
+    whole: Callable[[], IdMap | BadIdMap]
+
+    def __new__(cls, **changed: Any) -> IdMap:  # pyright: ignore[reportInconsistentConstructor]
+        """What `dataclasses.replace` makes of one is an IdMap like any other."""
+        return IdMap(**changed)
+
+    @classmethod
+    def of(cls, found: Cut, rest: IdMap, whole: Callable[[], IdMap | BadIdMap]) -> ColumnMap:
+        """`rest`: what the file says besides the pairs; `whole` reads it with them."""
+        made = object.__new__(cls)
+        known = {
+            name: value for name, value in vars(rest).items() if not name.startswith(("id_to_l", "label"))
+        }
+        vars(made).update(known, forward=found.forward, backward=found.backward, whole=whole)
+        return made
+
+    @cached_property
+    def _loaded(self) -> IdMap:
+        found = self.whole()
+        if isinstance(found, BadIdMap):
+            raise OSError(f"the id map could be read once and not again: {found.reason}")
         return found
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        return _frozen(self.forward.labels)
+
+    @cached_property
+    def back_labels(self) -> np.ndarray:
+        return _frozen(self.backward.labels)
+
+    @property
+    def size(self) -> int:
+        return len(self.forward.ids)
+
+    @cached_property
+    def is_mirrored(self) -> bool:
+        back = self.forward.place_of(self.backward.labels)
+        same = self.size == len(back) and not bool((back < 0).any())
+        return same and bool((self.forward.ids.hashes[back] == self.backward.ids.hashes).all())
+
+    def labels_of(self, ids: Column) -> np.ndarray:
+        """(k,) int64 label of each id, -1 where it has none."""
+        there = self.forward.ids.places(ids)
+        return np.where(there >= 0, self.forward.labels[there], -1) if self.size else there
+
+    def labels_among(self, names: Iterable[str]) -> dict[str, int]:
+        asked = list(dict.fromkeys(names))
+        found = self.labels_of(column_of(asked)).tolist()
+        return {name: label for name, label in zip(asked, found, strict=True) if label >= 0}
+
+    @cached_property
+    def id_to_label(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._loaded.id_to_label
+
+    @cached_property
+    def label_to_id(self) -> dict[int, str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._loaded.label_to_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdMap) and all(
+            getattr(self, f.name) == getattr(other, f.name) for f in fields(self)
+        )
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - as any other that holds dicts
+
+
+def _frozen(column: np.ndarray) -> np.ndarray:
+    column.flags.writeable = False
+    return column
 
 
 class _Stub:
@@ -75,18 +178,31 @@ class _Loader(pickle.Unpickler):
 
 def read_id_map(path: Path) -> IdMap | BadIdMap:
     """The id map in `path`, or what is wrong with it. Never raises for bad content."""
-    raw = _map(path)
+    raw = map_bytes(path)
     if isinstance(raw, BadIdMap):
         return raw
     view = memoryview(raw)
+    return _by_columns(view, path) or _whole(view, path)
+
+
+def _by_columns(view: memoryview, path: Path) -> ColumnMap | None:
+    found = cut(view) if len(view) >= COLUMNS_FROM else None
+    rest = None if found is None else _whole(memoryview(found.rest), path)
+    if found is None or not isinstance(rest, IdMap):
+        return None
+    return ColumnMap.of(found, rest, lambda: _whole(view, path))
+
+
+def _whole(view: memoryview, path: Path) -> IdMap | BadIdMap:
     verdict = scan(view)
     if verdict.kind != "ok":
-        return BadIdMap(_reason(path, verdict), verdict.kind, verdict.end)  # pyright: ignore[reportArgumentType]
+        return BadIdMap(f"{path.name}: {verdict.detail} (byte {verdict.end})", verdict.kind, verdict.end)  # pyright: ignore[reportArgumentType]
     with collector_paused():
         return _load(view, path)
 
 
-def _map(path: Path) -> mmap.mmap | BadIdMap:
+def map_bytes(path: Path) -> mmap.mmap | BadIdMap:
+    """The file as a memory map, or why there is none."""
     if (gap := known_gaps().get(str(path))) is not None:
         return BadIdMap(gap.sentence, "unreadable")
     try:
@@ -98,10 +214,6 @@ def _map(path: Path) -> mmap.mmap | BadIdMap:
         return BadIdMap(f"{path.name} does not exist", "missing")
     except (OSError, ValueError) as error:
         return BadIdMap(f"{path.name}: {error}", "unreadable")
-
-
-def _reason(path: Path, verdict: Scan) -> str:
-    return f"{path.name}: {verdict.detail} (byte {verdict.end})"
 
 
 def _load(view: memoryview, path: Path) -> IdMap | BadIdMap:
@@ -184,39 +296,3 @@ def _from_state(state: dict[str, Any], form: Literal["class", "dict"]) -> IdMap:
         label_to_id=state["label_to_id"],
         id_to_seq_id=sequence if isinstance(sequence, dict) else {},
     )
-
-
-def salvage(path: Path) -> dict[str, int]:
-    """id → label of every pair of `id_to_label` that stands whole before the first byte that is not acceptable.
-
-    Walks opcodes and executes none; empty where the file cannot be read. Linear in the file, about 3 s per million.
-    """
-    raw = _map(path)
-    if isinstance(raw, (BadIdMap, NotApplicable)):
-        return {}
-    prefix = bytes(memoryview(raw)[: scan(memoryview(raw)).end])
-    return _pairs(prefix)
-
-
-def _pairs(prefix: bytes) -> dict[str, int]:
-    memo: dict[int, str] = {}
-    found: dict[str, int] = {}
-    last: str | None = None
-    inside = False
-    try:
-        for opcode, argument, _ in pickletools.genops(prefix):
-            if isinstance(argument, str):
-                inside = (inside or last == "id_to_label") and argument != "label_to_id"
-                last = argument
-            elif opcode.name == "MEMOIZE":
-                memo[len(memo)] = last or ""
-            elif (
-                inside
-                and isinstance(argument, int)
-                and last is not None
-                and opcode.name in ("BININT", "BININT1", "BININT2", "LONG1")
-            ):
-                found.setdefault(last, argument)
-    except (ValueError, EOFError):
-        return found
-    return found

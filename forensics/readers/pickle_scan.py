@@ -18,6 +18,8 @@ Kind = Literal["ok", "truncated", "hostile", "malformed"]
 GLOBAL, STACK_GLOBAL, NEWOBJ, STOP, PROTO = b"c", b"\x93", b"\x81", b".", b"\x80"
 CHUNK = 4096
 """Opcodes that the pattern eats in one go."""
+SHORT_FILE, SHORT_TEXT = 1 << 13, 32
+"""Files up to here are scanned with a pattern for strings up to so many bytes only: it takes longer to make than to use."""
 
 _NEVER_NEEDED = {
     0x52: "REDUCE",
@@ -58,7 +60,8 @@ def scan(raw: Buffer) -> Scan:
         return Scan("malformed" if size > 1 else "truncated", 0, "it does not start with a protocol opcode")
     if raw[1] > 5:
         return Scan("malformed", 1, f"protocol {raw[1]} does not exist")
-    bulk, position, class_name, objects = _bulk_pattern(max(20, size.bit_length())), 2, None, 0
+    longest = 255 if size >= SHORT_FILE else SHORT_TEXT
+    bulk, position, class_name, objects = _bulk_pattern(max(20, size.bit_length()), longest), 2, None, 0
     while True:
         eaten = bulk.match(raw, position)
         if eaten is not None:
@@ -106,8 +109,10 @@ def _class(raw: Buffer, position: int, seen: str | None) -> tuple[str | None, in
 
 
 def _long_string(raw: Buffer, position: int) -> tuple[int, str | None]:
-    """Steps over a string of 256 bytes or more, or says what else stands there."""
+    """Steps over a string that is too long for the pattern, or says what else stands there."""
     opcode = raw[position]
+    if opcode == 0x8C and position + 1 < len(raw) and position + 2 + raw[position + 1] <= len(raw):
+        return position + 2 + raw[position + 1], None
     if opcode == 0x58:
         head = bytes(raw[position + 1 : position + 5])
         end = position + 5 + int.from_bytes(head, "little")
@@ -124,11 +129,11 @@ def _long_string(raw: Buffer, position: int) -> tuple[int, str | None]:
 
 
 @lru_cache(maxsize=64)
-def _bulk_pattern(bits: int) -> re.Pattern[bytes]:
-    """The pattern for runs of harmless opcodes; memo indexes have at most so many bits, those of the file's length (and
-    20 in small files, so that one pattern does for most)."""
-    short = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(256))
-    four = b"|".join(re.escape(n.to_bytes(4, "little")) + b".{%d}" % n for n in range(256))
+def _bulk_pattern(bits: int, longest: int) -> re.Pattern[bytes]:
+    """The pattern for runs of harmless opcodes, with strings up to `longest` bytes; memo indexes have at most so many
+    bits, those of the file's length (and 20 in small files, so that one pattern does for most)."""
+    short = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(longest + 1))
+    four = b"|".join(re.escape(n.to_bytes(4, "little")) + b".{%d}" % n for n in range(longest + 1))
     long1 = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(9))
     most = (1 << bits) - 1
     top, third = min(most >> 24, 255), min(most >> 16, 255)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.readers.columns import Column, column_of_lines
 
 if TYPE_CHECKING:
     from forensics.readers.database import Database
@@ -49,48 +50,80 @@ class MetadataRows:
         return "\n".join(self.ids)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rowids)
+
+    @property
+    def column(self) -> Column | None:
+        """The ids as a column; None where they were not read as one text."""
+        return None
+
+    @property
+    def highest_seq(self) -> int | None:
+        """The highest `embeddings.seq_id`, where it came with the ids and every one is an integer."""
+        return None
+
+
+class ListedRows(MetadataRows):
+    """Rows whose ids SQLite put into one text, a line each. A list of them is made when somebody asks for it."""
+
+    def __init__(self, text: str, rowids: np.ndarray, highest_seq: int | None) -> None:
+        vars(self).update(text=text, rowids=rowids, _highest_seq=highest_seq)
+
+    @cached_property
+    def ids(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.text.split("\n")
+
+    @property
+    def column(self) -> Column:
+        return self._column
+
+    @cached_property
+    def _column(self) -> Column:
+        return column_of_lines(self.text)
+
+    @property
+    def highest_seq(self) -> int | None:
+        return vars(self)["_highest_seq"]
 
 
 def read_rows(database: Database, segment: str) -> MetadataRows | Absent:
     """All ids of a METADATA segment with their rowids, in rowid order."""
     found = _listed(database, segment) or _fetched(database, segment)
-    if isinstance(found, Absent):
+    if isinstance(found, Absent) or np.all(found.rowids[1:] > found.rowids[:-1]):
         return found
-    ids, rowids = found
-    if np.all(rowids[1:] > rowids[:-1]):
-        return MetadataRows(ids, rowids)
-    order = np.argsort(rowids)  # cheaper than SQLite's own sort of what its covering index gives
-    return MetadataRows([ids[at] for at in order.tolist()], rowids[order])
+    order = np.argsort(found.rowids)  # cheaper than SQLite's own sort of what its covering index gives
+    return MetadataRows([found.ids[at] for at in order.tolist()], found.rowids[order])
 
 
-def _listed(database: Database, segment: str) -> tuple[list[str], np.ndarray] | None:
+def _listed(database: Database, segment: str) -> ListedRows | None:
     """Ids and rowids, put into one text each by SQLite; None where some id is no text or holds a line break."""
     segments = database.segments
     alone = not isinstance(segments, Absent) and sum(row.scope == "METADATA" for row in segments) == 1
+    seqs = "sum(typeof(seq_id) = 'integer'), max(seq_id)" if alone else "NULL, NULL"
     answer = database.rows(
-        "SELECT count(*), sum(typeof(embedding_id) = 'text'), group_concat(id), group_concat(embedding_id, char(10))"
-        f" FROM embeddings {'NOT INDEXED' if alone else ''} WHERE segment_id = ?",  # by rowid where it costs no more
+        "SELECT count(*), sum(typeof(embedding_id) = 'text'), group_concat(id), group_concat(embedding_id, char(10)),"
+        f" {seqs} FROM embeddings {'NOT INDEXED' if alone else ''} WHERE segment_id = ?",  # by rowid where it costs no more
         (segment,),
     )
     if isinstance(answer, Absent) or not answer[0][0] or answer[0][0] != answer[0][1]:
         return None
-    count, _, numbers, names = answer[0]
-    ids, rowids = names.split("\n"), _numbers(numbers)
-    return (ids, rowids) if len(ids) == count == len(rowids) else None
+    count, _, numbers, names, whole, highest = answer[0]
+    rowids = _numbers(numbers)
+    found = ListedRows(names, rowids, highest if whole == count else None)
+    return found if names.count("\n") + 1 == count == len(rowids) else None
 
 
 def _numbers(text: str) -> np.ndarray:
     return np.fromstring(text, dtype=np.int64, sep=",")
 
 
-def _fetched(database: Database, segment: str) -> tuple[list[str], np.ndarray] | Absent:
+def _fetched(database: Database, segment: str) -> MetadataRows | Absent:
     """Ids and rowids, whatever the ids are."""
     found = database.rows("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?", (segment,))
     if isinstance(found, Absent):
         return found
     rowids = np.fromiter(map(itemgetter(0), found), dtype=np.int64, count=len(found))
-    return list(map(itemgetter(1), found)), rowids
+    return MetadataRows(list(map(itemgetter(1), found)), rowids)
 
 
 def read_seq_ids(database: Database, segment: str) -> np.ndarray | Absent:

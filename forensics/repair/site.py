@@ -15,7 +15,8 @@ from forensics.absent import Absent
 from forensics.readers import layout
 from forensics.readers.embeddings_queue import QueueEffect
 from forensics.readers.hnsw import HnswFiles, Level0Summary
-from forensics.readers.id_map import BadIdMap, IdMap, salvage
+from forensics.readers.id_map import BadIdMap, IdMap
+from forensics.readers.id_map_salvage import salvage
 from forensics.readers.layout import Header
 from forensics.records import Records, join_records
 from forensics.repair.blocking import blocking_rows

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.readers.id_map import BadIdMap, IdMap, read_id_map, salvage
+from forensics.readers.id_map import BadIdMap, IdMap, read_id_map
+from forensics.readers.id_map_salvage import salvage
 from forensics.writers.id_map import write_id_map
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=0, max_size=300)

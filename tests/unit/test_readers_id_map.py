@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.readers.id_map import BadIdMap, IdMap, read_id_map, salvage
+from forensics.readers.id_map import BadIdMap, IdMap, read_id_map
+from forensics.readers.id_map_salvage import salvage
 from forensics.readers.pickle_scan import scan
 
 
