@@ -51,7 +51,16 @@ PIECES = (
     tests("browser", "browser"),
     Piece("natural", ("scripts/natural_corpus.py", "--seeds", "0-14", "--table", "docs/NATURAL.md")),
     Piece(
-        "foretold", ("-P", "-m", "forensics.testing.foretelling", "--damages", "--write", "docs/FORETELL.md")
+        "foretold",
+        (
+            "-P",
+            "-m",
+            "forensics.testing.foretelling",
+            "--damages",
+            "--natural",
+            "--write",
+            "docs/FORETELL.md",
+        ),
     ),
     Piece("benchmarks", ("-m", "benchmarks")),
 )

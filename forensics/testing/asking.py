@@ -49,11 +49,23 @@ def engine_answers(store: Path, release: str, calls: Sequence[str] = CALLS) -> l
     A step is {"op", "ok", "error", "died", "value", "ids", "embeddings"}; `lost` counts the vectors that were in the
     store and are nowhere in the copy any more. The store itself is only read.
     """
+    return answers_of([store], release, calls)[0]
+
+
+def answers_of(
+    stores: Sequence[Path], release: str, calls: Sequence[str] = CALLS
+) -> list[list[dict[str, Any]]]:
+    """The same of several stores, from one interpreter of the release: to start it costs more than to ask."""
     with tempfile.TemporaryDirectory(prefix="forensics-asking-") as scratch:
-        asks = list(_asks(store, Path(scratch), calls))
-        _do(asks, release, store)
-        before = held_vectors(store)
-        return [_answer(ask, before) for ask in asks]
+        folders = [Path(scratch) / str(number) for number in range(len(stores))]
+        asks = [list(_asks(store, folder, calls)) for store, folder in zip(stores, folders, strict=True)]
+        _do([ask for some in asks for ask in some], release, max(map(default_file_size, stores)))
+        return [_answers(store, some) for store, some in zip(stores, asks, strict=True)]
+
+
+def _answers(store: Path, asks: Sequence[Ask]) -> list[dict[str, Any]]:
+    before = held_vectors(store)
+    return [_answer(ask, before) for ask in asks]
 
 
 def _asks(store: Path, scratch: Path, calls: Sequence[str]) -> Iterator[Ask]:
@@ -63,8 +75,8 @@ def _asks(store: Path, scratch: Path, calls: Sequence[str]) -> Iterator[Ask]:
         for call in calls:
             processes = _operations(one, call)
             if processes:
-                folder = scratch / f"{len(list(scratch.iterdir()))}"
-                folder.mkdir()
+                folder = scratch / f"{one.name}-{call}".replace("/", "_")
+                folder.mkdir(parents=True)
                 copy_store(store, folder / "copy")
                 vectors = fresh_records(one, 0)[1]
                 arrays = {**arrays_of(one), "fresh.npy": vectors, "first.npy": vectors[:1]}
@@ -96,7 +108,7 @@ def _operations(one: Expected, call: str) -> list[Operations]:
     return [[add], look]
 
 
-def _do(asks: Sequence[Ask], release: str, store: Path) -> None:
+def _do(asks: Sequence[Ask], release: str, file_size: int) -> None:
     """Every process of every ask, the first ones first, all forked from one interpreter of that release."""
     parts = [(ask, number) for number in (0, 1) for ask in asks if len(ask.processes) > number]
     told = [_prepared(ask, number) for ask, number in parts]
@@ -106,7 +118,7 @@ def _do(asks: Sequence[Ask], release: str, store: Path) -> None:
         request,
         timeout=60 + TIMEOUT * len(told),
         memory=MEMORY,
-        file_size=default_file_size(store),
+        file_size=file_size,
         python=engine_python(release),
     )
     for (ask, number), end in zip(parts, found["ends"], strict=True):

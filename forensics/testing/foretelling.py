@@ -1,235 +1,132 @@
-"""What was foretold beside what releases did: every call of every sample, counted, and as a page.
+"""What was foretold beside what releases did: every call of every store, counted, and as a page.
 
-    python -P -m forensics.testing.foretelling [--damages] [--answers FOLDER] [--release VERSION]… [--write docs/FORETELL.md]
+    python -P -m forensics.testing.foretelling [--damages] [--natural] [--answers FOLDER] [--release VERSION]…
+        [--write docs/FORETELL.md]
 
-With `--damages` also every store of the damage menu is asked of 1.5.9, or of the releases named. With `--answers` an
-engine that answered before is not asked again, so that the model alone can be tried anew.
+The samples are always asked; with `--damages` also every store of the damage menu, with `--natural` the naturally broken
+stores that `scripts/natural_corpus.py` has built. With `--answers` an engine that answered before of the very same
+bytes is not asked again, so that a run may be stopped, and the model alone be tried anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forensics import samples
 from forensics.foretell.agreeing import Agreement, agreement
 from forensics.foretell.calls import CALLS, RELEASES
 from forensics.foretell.telling import tell
+from forensics.seal import seal
 from forensics.store import open_store
-from forensics.testing.asking import engine_answers
-from forensics.testing.damage import Damage, damage_menu
+from forensics.testing.asking import answers_of, engine_answers
+from forensics.testing.damage import HEALTHY
+from forensics.testing.foretold_page import Found, Tally, page, whole
+from forensics.testing.foretold_stores import OLD, NotHere, Part, damaged, natural, sampled
 
 LATEST = RELEASES[-1]
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many calls did what was foretold, or not, or were left open; `missed` vectors that nobody warned of."""
-
-    agree: int = 0
-    differ: int = 0
-    undefined: int = 0
-    missed: int = 0
-    lost: int = 0
-    differences: list[str] = field(default_factory=list[str])
-
-    @classmethod
-    def of(cls, found: Iterable[Agreement]) -> Tally:
-        tally = cls()
-        for one in found:
-            tally.count(one)
-        return tally
-
-    def count(self, one: Agreement) -> None:
-        self.agree += one.word == "as foretold"
-        self.differ += one.word == "not as foretold"
-        self.undefined += one.word == "undefined"
-        self.missed += one.missed
-        self.lost += one.lost > 0
-        if one.word == "not as foretold" or one.missed:
-            self.differences.append(f"{one.call}: {one.detail}")
-
-    @property
-    def asked(self) -> int:
-        return self.agree + self.differ + self.undefined
-
-    @property
-    def share(self) -> float:
-        """Of the calls that were not left open; 1 where there are none."""
-        decided = self.agree + self.differ
-        return self.agree / decided if decided else 1.0
+AT_ONCE = 6
+"""Stores that one interpreter of a release is asked about."""
+AIM = 0.99
+Answers = list[dict[str, Any]]
 
 
 def compared(
-    store: Path,
-    release: str,
-    *,
-    calls: Sequence[str] = CALLS,
-    told_of: Path | None = None,
-    answers: Path | None = None,
+    store: Path, release: str, *, calls: Sequence[str] = CALLS, told_of: Path | None = None
 ) -> Iterator[Agreement]:
-    """Every call of every collection. `told_of`: another store, of which is foretold; `answers`: where they are kept."""
-    with open_store(told_of or store) as opened:
+    """Every call of every collection. `told_of`: another store, of which is foretold."""
+    return beside(told_of or store, release, engine_answers(store, release, calls))
+
+
+def beside(store: Path, release: str, answers: Answers) -> Iterator[Agreement]:
+    """What is foretold of the store, beside these answers."""
+    with open_store(store) as opened:
         told = {(one.collection, call.call): call for one in tell(opened, release) for call in one.calls}
-    for answer in _answers(store, release, calls, answers):
+    for answer in answers:
         foretold = told[(answer["collection"], answer["call"])]
         yield agreement(foretold, answer["processes"], answer["lost"])
 
 
-def _answers(store: Path, release: str, calls: Sequence[str], kept: Path | None) -> list[dict[str, Any]]:
-    if kept is not None and kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    found = engine_answers(store, release, calls)
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(found), encoding="utf-8")
-    return found
-
-
-Make = Callable[[Path], object]
-
-
-def sampled() -> dict[str, Make]:
-    """Every sample by its name, and how it is made."""
-    return {name: partial(samples.restore, name) for name in samples.names()}
-
-
-def damaged() -> dict[str, Make]:
-    """Every damage of the menu on its sample."""
-    return {
-        f"{name}@{entry.sample}": partial(_damaged, entry)
-        for name, entry in damage_menu().items()
-        if not name.startswith("database-")  # SQLite gives no rows: there is no collection to ask
-    }
-
-
-def _damaged(entry: Damage, store: Path) -> None:
-    samples.restore(entry.sample, store)
-    entry(store)
-
-
-def run(
-    stores: dict[str, Make], releases: Sequence[str], answers: Path | None
-) -> dict[str, dict[str, Tally]]:
-    """release → store → tally; a line to stderr for each."""
-    found: dict[str, dict[str, Tally]] = {release: {} for release in releases}
-    for name, make in stores.items():
+def run(part: Part, answers: Path | None, releases: Sequence[str] = ()) -> Found:
+    """Every store of a part under its releases, or those named; a line to stderr for each."""
+    asked = releases or part.releases
+    found = Found(part.title, {release: {} for release in asked})
+    every = list(part.stores)
+    for names in (every[first : first + AT_ONCE] for first in range(0, len(every), AT_ONCE)):
         with tempfile.TemporaryDirectory(prefix="forensics-foretelling-") as folder:
-            store = Path(folder) / "store"
-            make(store)
-            for release in releases:
-                kept = None if answers is None else answers / f"{name.replace('/', '_')}--{release}.json"
-                tally = found[release][name] = Tally.of(compared(store, release, answers=kept))
-                sys.stderr.write(f"{name} under {release}: {tally}\n")
+            stores = _made(part, names, Path(folder), found.left_out)
+            for release in asked:
+                for name, given in _answered(stores, release, answers).items():
+                    tally = found.tallies[release][name] = Tally.of(beside(stores[name], release, given))
+                    sys.stderr.write(f"{name} under {release}: {tally}\n")
     return found
 
 
-# --- the page ---
+def _made(part: Part, names: Sequence[str], folder: Path, left_out: dict[str, str]) -> dict[str, Path]:
+    stores: dict[str, Path] = {}
+    for number, name in enumerate(names):
+        store = folder / str(number) / "store"
+        store.parent.mkdir()
+        try:
+            part.stores[name](store)
+            stores[name] = store
+        except NotHere as error:
+            left_out[name] = str(error)
+    return stores
 
 
-def page(parts: dict[str, dict[str, dict[str, Tally]]]) -> str:
-    """The figures and what differs, as Markdown, part by part."""
-    head = PAGE.format(date=datetime.now(UTC).date().isoformat())
-    return "\n".join([head, *(_part(title, found) for title, found in parts.items())])
+def _answered(stores: Mapping[str, Path], release: str, kept: Path | None) -> dict[str, Answers]:
+    """Those that are kept of the same bytes, and of the others what the engine says now."""
+    files = {name: _file(store, name, release, kept) for name, store in stores.items() if kept}
+    found = {
+        name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()
+    }
+    others = [name for name in stores if name not in found]
+    if others:
+        given = answers_of([stores[name] for name in others], release)
+        found |= dict(zip(others, given, strict=True))
+    for name, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found[name]), encoding="utf-8")
+    return {name: found[name] for name in stores}
 
 
-def _part(title: str, found: dict[str, dict[str, Tally]]) -> str:
-    rows = [_row(release, list(tallies.values())) for release, tallies in found.items()]
-    every = [tally for tallies in found.values() for tally in tallies.values()]
-    differing = [
-        f"- {name} under {release}: {text}"
-        for release, tallies in found.items()
-        for name, tally in tallies.items()
-        for text in tally.differences
-    ]
-    return PART.format(
-        title=title,
-        stores=len({name for tallies in found.values() for name, tally in tallies.items() if tally.asked}),
-        rows="\n".join([*rows, _row("all", every)]),
-        differing="\n".join(differing) or "Nothing.",
-        open="\n".join(_left_open(found)) or "None.",
-    )
+def _file(store: Path, name: str, release: str, kept: Path) -> Path:
+    digest = hashlib.sha256()
+    for entry in seal(store).entries:
+        digest.update(repr((entry.path, entry.kind, entry.mode, entry.sha256)).encode())
+    return kept / f"{name.replace('/', '_')}--{release}--{digest.hexdigest()[:16]}.json"
 
 
-def _row(name: str, tallies: Sequence[Tally]) -> str:
-    whole = Tally()
-    for what in ("agree", "differ", "undefined", "missed", "lost"):
-        setattr(whole, what, sum(getattr(one, what) for one in tallies))
-    cells = (
-        name,
-        whole.agree,
-        whole.differ,
-        f"{100 * whole.share:.1f} %",
-        whole.undefined,
-        whole.lost,
-        whole.missed,
-    )
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def _left_open(found: dict[str, dict[str, Tally]]) -> Iterator[str]:
-    for release, tallies in found.items():
-        names = [name for name, tally in tallies.items() if tally.undefined]
-        if names:
-            yield f"- {release}: {', '.join(names)}"
-
-
-PAGE = """# Foretold, and what came
-
-What each of eight calls (open, count, get, get with embeddings, peek, a query for all, a filtered query, and an add past
-a flush with everything asked again by a new process) returns, raises or destroys, told by `forensics foretell` from the
-files of a store, beside what the releases then did, each call in its own process on its own copy. Made by
-`python -P -m forensics.testing.foretelling --damages --write docs/FORETELL.md`; last run on {date}.
-
-A call agrees where the outcome, the number and the ids that come back (or the text of the error) and the number of
-destroyed vectors are all as foretold. Destroyed are vectors that were in level 0 or the queue of the store and are in
-neither of the copy after the call. Where the engine reads memory that nobody has written, no answer is foretold: such
-calls are counted as left open and not as agreeing, and their destructions are missed unless the foretelling warned.
-Where SQLite gives our readers no rows there is no collection to ask; such stores are not counted.
-"""
-PART = """
-## {title}: {stores} stores
-
-| release | as foretold | not as foretold | share | left open | calls that destroyed | vectors lost without warning |
-|---|---|---|---|---|---|---|
-{rows}
-
-What differs:
-
-{differing}
-
-Left open:
-
-{open}
-"""
+def parts(damages: bool, grown: bool) -> list[Part]:
+    """Stores of 1.5.9 are asked of 1.5.9 alone: what older releases say of these, their migrations, is in the samples."""
+    more = [damaged(OLD), damaged(HEALTHY, (LATEST,))] if damages else []
+    return [sampled(), *more, *([natural()] if grown else [])]
 
 
 def main() -> int:
     """0 where the aim is met: 99 % as foretold, and no destruction missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--damages", action="store_true")
+    parser.add_argument("--natural", action="store_true")
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--release", action="append", default=[])
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    parts = {"Samples": run(sampled(), options.release or RELEASES, options.answers)}
-    if options.damages:
-        parts["The damage menu"] = run(damaged(), options.release or [LATEST], options.answers)
-    text = page(parts)
+    found = [run(part, options.answers, options.release) for part in parts(options.damages, options.natural)]
+    flags = [f"--{name}" for name in ("damages", "natural") if getattr(options, name)]
+    text = page(found, " ".join(("python -P -m forensics.testing.foretelling", *flags)))
     if options.write:
         options.write.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
-    every = [tally for found in parts.values() for tallies in found.values() for tally in tallies.values()]
-    agree, differ = sum(one.agree for one in every), sum(one.differ for one in every)
-    return int(agree < 0.99 * (agree + differ) or any(one.missed for one in every))
+    total = whole(tally for part in found for tally in part.every)
+    sys.stderr.write(f"{total.agree} of {total.agree + total.differ} as foretold, {total.missed} missed\n")
+    return int(total.share < AIM or bool(total.missed))
 
 
 if __name__ == "__main__":

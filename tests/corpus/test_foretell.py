@@ -13,7 +13,8 @@ import forensics as fx
 from forensics import samples
 from forensics.foretell.calls import CALLS, RELEASES
 from forensics.seal import compare, seal
-from forensics.testing.foretelling import Tally, compared
+from forensics.testing.foretelling import compared
+from forensics.testing.foretold_page import Tally
 
 Sample = Callable[[str], Path]
 AIM = 0.99
