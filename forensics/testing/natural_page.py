@@ -20,7 +20,9 @@ that finds nothing, {newest}. An older one is not asked: whole or not, the store
 
 {headline}
 
-Made by `scripts/natural_corpus.py`; engines have threads, so the same seed gives the same story, not always the same bytes.
+Made by `scripts/natural_corpus.py`. Engines have threads and segments random names: the same seed gives the same kind of
+story, not always the same bytes. A misfortune that does not come to pass, because the file is not written that often, is
+tried again with another file.
 """
 HEADLINE = """**Of {broken} naturally broken stores {seen} are reported ({helped} with the embedder), {named} of them
 with a code that may explain each symptom; {missed} missed, {silent_loss} without a trace. Of {sound} sound ones {alarms}
