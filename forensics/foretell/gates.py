@@ -61,6 +61,9 @@ def _of_python(situation: Situation) -> Iterator[Gate]:
     collection = situation.collection
     yield from _migrations(collection.database)
     yield from _home(collection)
+    text = collection.row.config_json_str
+    if text is not None and "_type" not in text:
+        yield Gate("_type", "the configuration of the collection is that of 1.x")
     if collection.vector_segment_id is None or collection.metadata_segment_id is None:
         yield Gate("StopIteration", "SQLite names no segment that a write could go to", only=WRITES)
     yield from _segments(collection, "KeyError", "KeyError", "StopIteration")

@@ -58,7 +58,7 @@ def _answer(situation: Situation, process: Process, call: str) -> Foretold:
     chosen = None
     if call == "filtered query" and situation.filter is not None:
         chosen = [name for name in records if name in situation.filter.ids]
-    k = max(1, len(situation.disk.records)) if chosen is None else len(chosen)
+    k = max(1, situation.known) if chosen is None else len(chosen)
     return searched(call, process.index, k, chosen)
 
 
@@ -77,7 +77,7 @@ def _added(situation: Situation) -> Foretold:
     process = backfilled(left, again, situation.sync_threshold)
     seen = replace(situation, disk=left, dimension=situation.dimension or 8)
     after = tuple(_answer(seen, process, call) for call in ("count", "get", "get with embeddings"))
-    k = len(situation.disk.records) + situation.writes
+    k = situation.known + situation.writes
     search = (
         Foretold(call="query", outcome="raises", error=process.error)
         if process.error

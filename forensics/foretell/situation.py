@@ -16,9 +16,16 @@ from forensics.store import Collection
 MOST_WRITES = 20_000
 
 
+def past_a_flush(sync_threshold: int, batch_size: int) -> int:
+    return min(sync_threshold + 2 * batch_size, MOST_WRITES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """One collection before one release."""
+    """One collection before one release.
+
+    `add and reopen` adds `writes` records, enough for a flush; a query asks for as many as are `known`.
+    """
 
     collection: Collection = field(repr=False)
     disk: Disk = field(repr=False)
@@ -28,11 +35,8 @@ class Situation:
     batch_size: int
     dimension: int | None
     filter: Filter | None
-
-    @property
-    def writes(self) -> int:
-        """How many records `add and reopen` adds: past a flush."""
-        return min(self.sync_threshold + 2 * self.batch_size, MOST_WRITES)
+    writes: int
+    known: int
 
     def costs(self, after: Disk) -> int:
         """How many vectors are lost where this disk becomes that one."""

@@ -15,7 +15,7 @@ from forensics.foretell.filters import Filter, a_filter
 from forensics.foretell.foretold import Foretold
 from forensics.foretell.gates import Gate, closed
 from forensics.foretell.loading import loading
-from forensics.foretell.situation import Situation
+from forensics.foretell.situation import Situation, past_a_flush
 from forensics.readers.migrations import order
 from forensics.store import Collection, Store
 
@@ -80,28 +80,24 @@ def tell(store: Store, release: str, collections: Sequence[Collection] | None = 
 
 
 def _told(collection: Collection, release: str, opening: Opening) -> tuple[Foretold, ...]:
-    situation = _situation(collection, release)
+    situation = _before(collection, release)
     names = [name for name in CALLS if name != "filtered query" or situation.filter is not None]
     if not opening.usable and OF_THE_MAP not in opening.why:
         return tuple(_refused(name, opening) for name in names)
-    if _doubled(collection):
-        return tuple(_either(name) for name in names)
     gates = closed(situation)
     found = tuple(_past(gates, situation, name) for name in names)
     return found if release in RELEASES else tuple(map(_less_sure, found))
 
 
-def _doubled(collection: Collection) -> bool:
-    """Another collection of the same database has this name."""
+def _before(collection: Collection, release: str) -> Situation:
+    """Of several with one name in one database, every release takes the one with the least id."""
     here = (collection.name, collection.row.database_id)
-    return sum((one.name, one.row.database_id) == here for one in collection.store.collections) > 1
-
-
-def _either(name: str) -> Foretold:
-    if name == "open":
-        return Foretold(call=name, outcome="returns")
-    why = "two collections have this name in one database, and nothing says which of them answers"
-    return Foretold(call=name, outcome="undefined", why=why, confidence="undefined behaviour")
+    same = [one for one in collection.store.collections if (one.name, one.row.database_id) == here]
+    answering, situation = min(same, key=lambda one: one.id), _situation(collection, release)
+    if answering.id == collection.id:
+        return situation
+    asked = {name: getattr(situation, name) for name in ("writes", "known", "filter")}
+    return replace(_situation(answering, release), **asked)
 
 
 def _past(gates: Sequence[Gate], situation: Situation, name: str) -> Foretold:
@@ -126,15 +122,18 @@ def _less_sure(told: Foretold) -> Foretold:
 def _situation(collection: Collection, release: str) -> Situation:
     disk = read_disk(collection, migrates=order(release) >= order(FIRST_MODERN))
     settings = collection.settings
+    flush = settings.sync_threshold, settings.batch_size
     return Situation(
         collection=collection,
         disk=disk,
         load=loading(collection),
         release=release,
-        sync_threshold=settings.sync_threshold,
-        batch_size=settings.batch_size,
+        sync_threshold=flush[0],
+        batch_size=flush[1],
         dimension=collection.dimension,
         filter=_filter(collection, disk),
+        writes=past_a_flush(*flush),
+        known=len(disk.records),
     )
 
 

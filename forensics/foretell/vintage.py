@@ -10,9 +10,10 @@ from forensics.foretell.foretold import Foretold
 from forensics.foretell.loading import Loading
 from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
 from forensics.foretell.situation import Situation
-from forensics.readers.id_map import IdMap
+from forensics.readers.id_map import BadIdMap, IdMap
 
 PEEKED = 10
+RUNS = "the id map names what no id map has, and 0.6.3 unpickles with Python, which executes that"
 NOT_A_CLASS = "'dict' object has no attribute"
 Ask = Callable[[Buffered], Foretold]
 
@@ -22,6 +23,8 @@ def told(situation: Situation, call: str) -> Foretold:
     disk = metadata_applied(situation.disk)
     if call in ("count", "get"):
         return _of_records(call, disk)
+    if _runs(situation):
+        return replace(situation.undefined(call), why=RUNS)
     if situation.load.state == "undefined" and not _is_dict(situation):
         waiting = Buffered(disk, situation.load, situation.sync_threshold, situation.batch_size).waiting()
         if not situation.spared(call, linked=waiting >= situation.batch_size, touched=True):
@@ -57,6 +60,11 @@ def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffe
     return segment
 
 
+def _runs(situation: Situation) -> bool:
+    id_map = situation.collection.id_map
+    return isinstance(id_map, BadIdMap) and id_map.kind == "hostile"
+
+
 def _is_dict(situation: Situation) -> bool:
     """1.x has written the id map; 0.6.3 stumbles over it before it loads the index."""
     id_map = situation.collection.id_map
@@ -70,7 +78,7 @@ def _ask(situation: Situation, disk: Disk, call: str) -> Ask:
     if call == "peek":
         return lambda segment: segment.vectors(call, records[:PEEKED])
     if call == "query":
-        return lambda segment: segment.search(call, max(1, len(situation.disk.records)))
+        return lambda segment: segment.search(call, max(1, situation.known))
     allowed = [name for name in records if situation.filter is not None and name in situation.filter.ids]
     return lambda segment: segment.search(call, len(allowed), allowed)
 
@@ -93,7 +101,7 @@ def _added(situation: Situation, disk: Disk) -> Foretold:
 
 def _after(situation: Situation, left: Disk, load: Loading, writes: int) -> tuple[Foretold, ...]:
     seen = replace(situation, filter=None)
-    k = len(situation.disk.records) + situation.writes
+    k = situation.known + situation.writes
     embeddings = _asked(seen, left, "get with embeddings", load)
     opened = _opened(seen, left, "query", load)
     search = opened if isinstance(opened, Foretold) else opened.search("query", k)
