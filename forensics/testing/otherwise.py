@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import forensics as fx
 from forensics import samples
+from forensics.checks import load_checks
 from forensics.checks.registry import CHECKS
 from forensics.testing.damage import HEALTHY, damage_menu
 from forensics.testing.damage_folder import segment_of
@@ -72,6 +73,7 @@ def full_disk(store: Path) -> Codes:
 
 def raising(store: Path) -> Codes:
     """The check of CF604 raises; the others run on."""
+    load_checks()
     kept = CHECKS["CF604"]
     CHECKS["CF604"] = dataclasses.replace(kept, function=_raise)
     try:
