@@ -159,12 +159,14 @@ class Buffered:
             why = f"the search finds label {nameless[0]}, which no id has"
             return Foretold(call=call, outcome="raises", error="KeyError", why=why, confidence="likely")
         buffered = {name for name in self.written if allowed is None or name in set(allowed)}
-        ids = buffered | ({index.names[label] for label in found} - self.deleted)
+        hidden = buffered | self.deleted
+        kept = [name for name in (index.names[label] for label in found) if name not in hidden]
+        ids = buffered | set(kept)  # two elements of one label give its id twice
         return Foretold(
             call=call,
             outcome="returns",
-            reaches=min(max(k, 0), len(ids)),
-            ids=frozenset(ids) if len(ids) <= k else None,
+            reaches=min(max(k, 0), len(buffered) + len(kept)),
+            ids=frozenset(ids) if len(buffered) + len(kept) <= k else None,
             confidence="likely" if updates else "certain",
         )
 
