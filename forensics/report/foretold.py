@@ -9,6 +9,7 @@ from forensics.report.plain import counted, number, quoted, visible, wrapped
 
 Json = Any
 INDENT = " " * 35
+OF_ALL = ("get with embeddings", "query")
 
 
 def foretold_text(told: Mapping[str, Json]) -> str:
@@ -39,21 +40,30 @@ def _collection_text(collection: Mapping[str, Json]) -> str:
 def _call_lines(calls: Sequence[Mapping[str, Json]]) -> Iterator[str]:
     """A line per call; what it does to the disk beside, where the call before it did not do the same."""
     before: Sequence[str] = ()
+    records = next((call["reaches"] for call in calls if call["call"] == "count"), None)
     for call in calls:
         head = f"  {call['outcome']:<11} {call['call']:<20}"
-        yield wrapped(visible(told_words(call)), INDENT, head + " ").rstrip() or head.rstrip()
+        yield wrapped(visible(told_words(call, records)), INDENT, head + " ").rstrip() or head.rstrip()
         for note in call["also"] if call["also"] != before else ():
             yield wrapped(visible(note), INDENT, INDENT)
         before = call["also"]
 
 
-def told_words(call: Mapping[str, Json]) -> str:
-    """What one call would do, in one line."""
+def told_words(call: Mapping[str, Json], records: int | None = None) -> str:
+    """What one call would do, in one line. `records`: how many there are, for calls that should reach all."""
     parts = {
-        "returns": "" if call["reaches"] is None else f"reaches {number(call['reaches'])}",
+        "returns": _reached(call, records),
         "raises": call["error"].replace("|", " or "),
         "undefined": "undefined behaviour",
     }
     cost = [f"destroys {counted(call['destroys'], 'vectors')}"] if call["destroys"] else []
     cost += [f"may destroy {counted(call['may_destroy'], 'vectors')}"] if call["may_destroy"] else []
     return "; ".join(part for part in (*cost, parts[call["outcome"]], call["why"]) if part)
+
+
+def _reached(call: Mapping[str, Json], records: int | None) -> str:
+    reaches = call["reaches"]
+    if reaches is None:
+        return ""
+    few = call["call"] in OF_ALL and records is not None and reaches < records
+    return f"reaches {number(reaches)} of {number(records)} records" if few else f"reaches {number(reaches)}"
