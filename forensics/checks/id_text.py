@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forensics.readers.columns import line_parts
+
 LIKENESS = ("white space", "Unicode form", "case")
 _JOINERS = "\u200c\u200d"
 """Needed between letters of Persian, of Indian scripts, and in emoji; without meaning beside Latin ones."""
@@ -35,26 +37,21 @@ def malformed(ids: Sequence[str], text: str | None = None) -> dict[int, tuple[st
 
 def all_plain(count: int, text: str) -> bool:
     """True where one look at `count` ids, as their `lines`, shows that every one is plain."""
-    if not count:
-        return True
+    return not count or sum(map(_plain_lines, line_parts(text))) == count
+
+
+def _plain_lines(text: str) -> int:
+    """How many lines these are; 0 where one of them is not plain."""
+    if " " in text and ("\n " in text or " \n" in text or text[0] == " " or text[-1] == " "):
+        return 0
     if not text.isascii():
-        return _all_plain_beyond_ascii(count, text)
+        found = text.split("\n")
+        return len(found) if "" not in found and "".join(found).isprintable() else 0
     codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     breaks = np.flatnonzero(codes < ord(" "))
-    edges = np.concatenate([[-1], breaks, [len(codes)]])
-    lined = (
-        len(breaks) == count - 1
-        and bool((codes[breaks] == ord("\n")).all())
-        and bool((np.diff(edges) > 1).all())
-    )
-    spaced = " " in text and ("\n " in text or " \n" in text or text[0] == " " or text[-1] == " ")
-    return lined and not spaced and _DELETE not in text
-
-
-def _all_plain_beyond_ascii(count: int, text: str) -> bool:
-    whole = text.replace("\n", " ")
-    lined = text.count("\n") == count - 1
-    return lined and whole.isprintable() and whole.strip(" ") == whole != "" and "  " not in whole
+    empty = np.diff(breaks, prepend=-1, append=len(codes)) == 1
+    odd = empty.any() or (codes[breaks] != ord("\n")).any() or _DELETE in text
+    return 0 if odd else len(breaks) + 1
 
 
 def _is_plain(name: str) -> bool:
@@ -91,13 +88,13 @@ def trimmed(name: str) -> str:
 
 def all_folded(count: int, text: str) -> bool:
     """True where one look at `count` ids, as their `lines`, shows that each is as a reader sees it: none can be alike."""
-    if not count:
-        return True
-    if not text.isascii() or " " in text or _has_inner_space(text):
-        return False
-    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-    capital = (codes - np.uint8(ord("A"))) < 26
-    return not capital.any() and np.count_nonzero(codes == ord("\n")) == count - 1
+    folded = text.isascii() and " " not in text and not _has_inner_space(text)
+    return not count or (folded and sum(map(_folded_lines, line_parts(text))) == count)
+
+
+def _folded_lines(text: str) -> int:
+    """How many lines of ASCII these are; 0 where there is a capital letter in them."""
+    return text.count("\n") + 1 if text == text.lower() else 0
 
 
 def alike(ids: Sequence[str], text: str | None = None) -> list[tuple[str, list[str]]]:

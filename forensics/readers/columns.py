@@ -7,16 +7,18 @@ key that is drawn anew by each process: among ten million ids two of one hash ar
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-BLOCK = 1 << 14
+BLOCK = 1 << 12
 """Ids hashed in one step: with their text they stay in the cache."""
-WINDOW = 1 << 22
+WINDOW = 1 << 20
 """Bytes of a pickle that are cut in one step."""
+PART = 1 << 20
+"""Characters of a text that are looked at in one step."""
 DENSE = 16
 """Up to so many times their number, labels are looked up in a table over all numbers."""
 _STRING, _NUMBER_SIZES = ord("X"), ((b"J", 5), (b"K", 2), (b"M", 3))
@@ -89,10 +91,28 @@ def column_of(ids: Iterable[str]) -> Column:
 
 def column_of_lines(text: str) -> Column:
     """The column of the lines of a text."""
-    raw = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    return Column(np.concatenate([_of_lines(part) for part in line_parts(text)]))
+
+
+def _of_lines(part: str) -> np.ndarray:
+    raw = np.frombuffer(part.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     ends = np.append(np.flatnonzero(raw == ord("\n")), len(raw))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    return Column(_hashes(raw, starts, ends - starts)[0])
+    return _hashes(raw, starts, ends - starts)[0]
+
+
+def line_parts(text: str) -> Iterator[str]:
+    """The text in parts of whole lines, so that what is made of a part stays in the cache. Joined by line breaks they are
+    the text."""
+    start = 0
+    while len(text) - start > PART:
+        stop = text.rfind("\n", start, start + PART)
+        stop = text.find("\n", start) if stop < 0 else stop
+        if stop < 0:
+            break
+        yield text[start:stop]
+        start = stop + 1
+    yield text[start:]
 
 
 @dataclass(frozen=True)
