@@ -7,16 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.causes_elements import causes_of, labels_without_element
 from forensics.checks.places import (
     examples,
     geometry_of,
     id_map_of,
     in_segment,
     records_of,
-    segment_of,
     summary_of,
 )
 from forensics.checks.registry import check, finding
+from forensics.checks.replay import written_again
 from forensics.checks.survivors import remedy_for
 from forensics.model import Cause, Finding, Place, Remedy
 from forensics.readers.id_map import IdMap
@@ -245,7 +246,7 @@ def element_without_identity(collection: Collection) -> Iterator[Finding]:
     """Elements with label 0, or with a label that was never given and that the replay will not give either."""
     labels = summary_of(collection).labels
     given = highest_given(id_map_of(collection))
-    nameless = np.flatnonzero(((labels == 0) | (labels > given)) & ~_replayed(collection))
+    nameless = np.flatnonzero(((labels == 0) | (labels > given)) & ~written_again(collection))
     if not nameless.size:
         return
     yield finding(
@@ -256,39 +257,15 @@ def element_without_identity(collection: Collection) -> Iterator[Finding]:
         expected={"labels": f"1 to {given}"},
         found={"elements": examples(nameless), "labels": examples(labels[nameless]), "of": len(labels)},
         where=(_element(collection, int(nameless[0])),),
-        means="Nothing is lost with these elements, but a search can meet them, and the next write can "
-        "crash.",
+        means=f"{_what_is_lost(collection)} A search can meet these elements, and the next write can crash.",
         remedy=Remedy(action="drop-phantom-elements", safety="safe"),
-        causes=_left_by_a_cut(collection, nameless),
+        causes=causes_of(collection, nameless),
         lists={"elements": nameless, "labels": labels[nameless]},
     )
 
 
-def _replayed(collection: Collection) -> np.ndarray:
-    """(elements,) bool: those of a flush whose id map was not written any more, where the queue still has its rows.
-
-    Before it answers, 1.x gives the next labels to the new ids of these rows and writes the vectors over these very
-    elements. 0.x keeps up to a batch of them out of the index, and searches can meet the elements meanwhile."""
-    id_map, summary = id_map_of(collection), summary_of(collection)
-    total = id_map.total_elements_added
-    if total is None or id_map.form == "class":
-        return np.zeros(len(summary.labels), dtype=bool)
-    pending = collection.pending
-    coming = sum(pending[id].exists for id in pending.keys() - collection.mapped_among(pending).keys())
-    labels = summary.labels.astype(np.int64)
-    return summary.live & (labels > total) & (labels <= total + coming)
-
-
-def _left_by_a_cut(collection: Collection, nameless: np.ndarray) -> tuple[Cause, ...]:
-    """They are the last elements, all in a row: a flush was cut after the header."""
-    count = len(summary_of(collection).labels)
-    if int(nameless[0]) + nameless.size != count:
-        return ()
-    facts = segment_of(collection).facts[LEVEL0_FILE]
-    size = "?" if isinstance(facts, Absent) else facts.size
-    evidence = (
-        f"they are the last {nameless.size} of {counted(count, 'elements')}: header.bin counts them, data_level0.bin "
-        f"({size} bytes) was "
-        "not written that far when the flush was cut"
-    )
-    return (Cause(name="flush-cut", confidence="likely", evidence=evidence),)
+def _what_is_lost(collection: Collection) -> str:
+    gone = labels_without_element(collection)
+    if not gone:
+        return "Nothing is lost with them."
+    return f"{counted(gone, 'ids')} of the id map have a label that no element holds: their vectors may have stood here."

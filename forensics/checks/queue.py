@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from forensics.absent import Absent
 from forensics.checks import queue_ahead, queue_purged, queue_rows, queue_watermarks
 from forensics.checks.database_full_text import missing_tables
@@ -13,9 +11,9 @@ from forensics.checks.places import examples, in_table
 from forensics.checks.queue_marks import METADATA, VECTOR, believable_marks, floor, mark_place
 from forensics.checks.queue_rows import undecodable_rows
 from forensics.checks.registry import check, finding
+from forensics.checks.replay import wedged
 from forensics.model import Finding, Remedy
 from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, QueueRow
-from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import IdMap
 from forensics.readers.watermarks import purges
 from forensics.records import Records
@@ -53,7 +51,7 @@ def queue_unbounded(collection: Collection) -> Iterator[Finding]:
 @check("CF207", needs=("records", "summary", "pending_rows"))
 def replay_wedged(collection: Collection) -> Iterator[Finding]:
     """Pending rows of ids whose label is not on a live element: every release refuses them, at every open."""
-    ids = _wedged(collection)
+    ids = wedged(collection)
     if not ids:
         return
     marks = believable_marks(collection)
@@ -76,21 +74,6 @@ def replay_wedged(collection: Collection) -> Iterator[Finding]:
         remedy=Remedy(action="add-missing-vectors", safety="safe"),
         lists={"ids": ids},
     )
-
-
-def _wedged(collection: Collection) -> list[str]:
-    """Ids with pending rows that are mapped to a label which level 0 lacks or has flagged deleted."""
-    vector, id_map = collection.vector, collection.id_map
-    if not collection.pending or isinstance(vector, Absent) or not isinstance(id_map, IdMap):
-        return []
-    summary = vector.files.summary
-    mapped = id_map.labels_among(collection.pending)
-    names = list(mapped)
-    if not names or not isinstance(summary, Level0Summary):
-        return []
-    labels = np.fromiter(mapped.values(), dtype=np.int64, count=len(names))
-    sound = np.isin(labels, summary.labels[summary.live].astype(np.int64))
-    return [name for name, good in zip(names, sound.tolist(), strict=True) if not good]
 
 
 @check("CF210", needs=("records",))

@@ -25,7 +25,8 @@ def settle_database(path: Path) -> None:
     """The draft's database stands by itself: a journal that was copied with it is rolled back or
     checkpointed.
 
-    That is what SQLite does at the next open; here it happens in the draft. Raises Refused where it cannot.
+    That is what SQLite does at the next open; here it happens in the draft. A journal of which SQLite took no notice,
+    and has left, goes. Raises Refused where it cannot.
     """
     if not any(path.with_name(name).exists() for name in SIDECARS):
         return
@@ -42,7 +43,7 @@ def settle_database(path: Path) -> None:
         raise Refused(f"SQLite cannot settle the journal of {DATABASE} in the draft: {error}.") from error
     for name in SIDECARS:
         side = path.with_name(name)
-        if side.exists() and (side.stat().st_size == 0 or name.endswith("-shm")):
+        if side.exists() and (side.stat().st_size == 0 or not name.endswith("-wal")):
             side.unlink()
 
 
