@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.causes_elements import lost_pages
 from forensics.checks.causes_ids import ids_renamed, index_of_another, queue_rows_deleted
 from forensics.checks.places import records_of, segment_of
 from forensics.checks.releases import was_purged_by_python
@@ -267,6 +268,8 @@ def _not_written(collection: Collection, missing: np.ndarray, position: Position
     if not isinstance(files.geometry, Absent) and files.elements < files.geometry.cur_element_count:
         evidence = f"data_level0.bin holds {files.elements} of the {counted(files.geometry.cur_element_count, 'elements')}"
         yield Cause(name="level0-truncated", confidence="certain", evidence=evidence)
+    elif torn := tuple(lost_pages(collection)):
+        yield from torn
     else:
         evidence = (
             f"{mapped} of the {position.missing} have a label, but data_level0.bin holds no element with it"

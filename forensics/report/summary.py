@@ -24,7 +24,7 @@ _UNSAFE = {
     "CF401": "its id map is gone, and the next read would overwrite the whole index",
     "CF402": "its id map is empty, and an attempt to mend it by deleting it would overwrite the whole index",
     "CF403": "its id map is cut, and an attempt to mend it by deleting it would overwrite the whole index",
-    "CF412": "a flush was cut, and the next write can crash in the middle of the index",
+    "CF412": "elements of the index belong to no id, and the next write can crash in the middle of it",
 }
 
 

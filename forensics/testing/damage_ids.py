@@ -81,6 +81,14 @@ def labels_zeroed(index: Index, random: np.random.Generator) -> None:
         level0["label"][-3:] = 0
 
 
+@index_damage("level0-page-zeroed", "CF412", "CF408", "CF501", "CF609", "CF706")
+def level0_page_zeroed(index: Index, random: np.random.Generator) -> None:
+    """One page of 4096 bytes in the middle of data_level0.bin comes back from the disk as zeros."""
+    with index.level0() as level0:
+        raw = level0.view(np.uint8).reshape(-1)
+        raw[4096 * (middle := len(raw) // 8192) : 4096 * (middle + 1)] = 0
+
+
 @index_damage("oldest-lost", "CF501")
 def oldest_lost(index: Index, random: np.random.Generator) -> None:
     """The oldest forty records are in SQLite and nowhere else."""

@@ -132,6 +132,12 @@ def test_elements_without_a_label(damaged: Callable[..., Finding]) -> None:
     assert [cause.name for cause in finding.causes] == ["flush-cut"]
 
 
+def test_a_page_of_zeros_is_told_from_a_cut_flush(damaged: Callable[..., Finding]) -> None:
+    finding = damaged("level0-page-zeroed")
+    assert [cause.name for cause in finding.causes] == ["pages-of-zeros"]
+    assert f"{finding.count} ids of the id map have a label that no element holds" in finding.means
+
+
 def test_what_a_cut_flush_leaves_after_the_engine_healed_it(sample: Sample) -> None:
     finding = named(diagnosed(sample("flush-cut-reopened")), "CF412")
     assert (finding.count, set(finding.found["labels"])) == (20, {0})
