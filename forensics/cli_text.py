@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from forensics.report.plain import WIDTH, visible
+from forensics.verdict_first import SAYS
 
 STYLES = (
     ("fatal", "bold red"),
@@ -80,4 +81,10 @@ def progress(*, wanted: bool) -> Generator[Progress | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Bars(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda text, share: bar.update(task, description=visible(text)[:48], completed=share)
+
+        def tell(text: str, share: float) -> None:
+            if text.startswith(SAYS):  # it stays on the screen
+                bar.console.print(visible(text), markup=False, highlight=False)
+            bar.update(task, description=visible(text)[:48], completed=share)
+
+        yield tell

@@ -20,10 +20,14 @@ from forensics.readers.bulk import collector_seldom
 from forensics.seal import Fingerprint, fingerprint
 from forensics.store import Collection, Store
 from forensics.summaries import DECISIVE, store_facts, summary, tool_facts
+from forensics.verdict_first import Stopwatch
 
 Progress = Callable[[str, float], None]
 NO_DATABASE = ("CF001", "CF002", "CF003")
 """Without a database nothing else is asked."""
+LEVELS = ("CF1", "CF0", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
+"""In this order they are asked; before the vectors and the graph there is a first verdict."""
+SLOW = LEVELS.index("CF7")
 NO_CATALOGUE = (*NO_DATABASE, "CF008", "CF101", "CF102", "CF104")
 """Why a store may name no collection although it has some: what is asked of each was then not looked at."""
 
@@ -75,9 +79,11 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     wanted = wanted or Scope()
     load_checks()
     before = fingerprint(store.path)
-    run = _Run()
+    run, watch = _Run(), Stopwatch()
     checks = sorted(CHECKS.values(), key=_rank)
     for index, check in enumerate(checks):
+        if watch.is_open and _rank(check)[0] >= SLOW and not wanted.only and not wanted.skip:
+            watch.first(run.findings, len(run.lacking), progress, index / len(checks))
         if progress is not None:
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
@@ -87,7 +93,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
     return Result(
-        tool=tool_facts(),
+        tool={**tool_facts(), "took": watch.end()},
         store=store_facts(store, deciding.findings, unchanged, decided=_is_decided(run, deciding)),
         collections=tuple(summary(collection) for collection in _collections(store, wanted)),
         findings=findings,
@@ -104,10 +110,9 @@ def _rank(check: Check) -> tuple[int, str, bool]:
 
     Within a level by code, but after all that may mask it.
     """
-    levels = ("CF1", "CF0", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
     masking = [code for code, masked in MASKS.items() if check.code in masked and code[:3] == check.code[:3]]
     last = max([check.code, *masking])
-    level = -1 if check.code in NO_DATABASE else levels.index(check.code[:3])
+    level = -1 if check.code in NO_DATABASE else LEVELS.index(check.code[:3])
     return level + (10 if check.run != "default" else 0), last, last != check.code
 
 

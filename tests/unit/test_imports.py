@@ -51,7 +51,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "user_source",
         "witness",
     ),
-    ("account", "case", "chronicle", "diagnosis", "history", "remains", "remains_index", "summaries"),
+    (
+        "account",
+        "case",
+        "chronicle",
+        "diagnosis",
+        "history",
+        "remains",
+        "remains_index",
+        "summaries",
+        "verdict_first",
+    ),
     ("foretell",),
     ("repair",),  # planning; what writes has rows of its own below
     (

@@ -1,0 +1,46 @@
+"""A first verdict stands before the vectors and the graph are read, and says what it could not look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import forensics as fx
+from forensics.cli import main
+
+
+def _told(store: Any, **options: Any) -> tuple[list[tuple[str, float]], fx.Diagnosis]:
+    said: list[tuple[str, float]] = []
+    found = fx.diagnose(store, progress=lambda text, share: said.append((text, share)), **options)
+    return said, found
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("1.5.9/healthy", "no damage in files, ids, maps, header and watermarks; vectors"),
+        ("1.2.1/peek-failure", "(CF501"),
+        ("1.5.9/pickle-lost", "CF401"),
+    ],
+)
+def test_it_stands_before_the_slow_checks(sample: Any, name: str, says: str) -> None:
+    said, found = _told(sample(name))
+    at = [index for index, (text, _) in enumerate(said) if text.startswith("first verdict after")]
+    assert len(at) == 1
+    assert says in said[at[0]][0]
+    assert {text for text, _ in said[at[0] :]} >= {"id-malformed", "neighbour-out-of-range"}
+    took = found.tool["took"]
+    assert 0 < took["first_verdict"]["seconds"] <= took["whole"]["seconds"]
+    assert 0 < took["first_verdict"]["cpu_seconds"] <= took["whole"]["cpu_seconds"]
+
+
+def test_a_choice_of_checks_has_none(sample: Any) -> None:
+    said, found = _told(sample("1.5.9/healthy"), only=["CF701"])
+    assert not any(text.startswith("first verdict") for text, _ in said)
+    assert set(found.tool["took"]) == {"whole"}
+
+
+def test_it_is_in_the_json(sample: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["diagnose", str(sample("1.5.9/healthy")), "--format", "json"])
+    assert '"first_verdict": {"seconds": ' in capsys.readouterr().out
