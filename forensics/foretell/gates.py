@@ -10,7 +10,7 @@ from forensics.absent import Absent
 from forensics.foretell.python06 import metadata_start, vector_start
 from forensics.foretell.situation import Situation
 from forensics.readers.database import Database, SeqId
-from forensics.readers.migrations import BY_KEY, order
+from forensics.readers.migrations import BY_KEY, order, set_of
 from forensics.sources import dimension_of
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
 
@@ -40,11 +40,12 @@ class Gate:
 def closed(situation: Situation) -> tuple[Gate, ...]:
     """The gates that are closed for this release, in the order in which it meets them."""
     modern = order(situation.release) >= order(MODERN)
-    return tuple(_of_rust(situation.collection) if modern else _of_python(situation))
+    return tuple(_of_rust(situation) if modern else _of_python(situation))
 
 
-def _of_rust(collection: Collection) -> Iterator[Gate]:
-    yield from _migrations(collection.database)
+def _of_rust(situation: Situation) -> Iterator[Gate]:
+    collection = situation.collection
+    yield from _migrations(collection.database, situation.release)
     yield from _home(collection)
     yield from _segments(
         collection, "Missing vector segment", "Missing metadata segment", "Failed to get segments"
@@ -59,7 +60,7 @@ def _of_rust(collection: Collection) -> Iterator[Gate]:
 
 def _of_python(situation: Situation) -> Iterator[Gate]:
     collection = situation.collection
-    yield from _migrations(collection.database)
+    yield from _migrations(collection.database, situation.release)
     yield from _home(collection)
     text = collection.row.config_json_str
     if text is not None and "_type" not in text:
@@ -134,21 +135,19 @@ def _unconstrained(collection: Collection) -> str:
     return "" if isinstance(found, Absent) else "table embeddings has lost its constraint on segment and id"
 
 
-def _migrations(database: Database) -> Iterator[Gate]:
-    """A hash that is not the released one, or a number that is left out."""
+def _migrations(database: Database, release: str) -> Iterator[Gate]:
+    """Those applied beside those that the release has, in order, as far as both go: the first pair that differs."""
     rows = () if isinstance(database.migrations, Absent) else database.migrations
-    there = {(row.dir, row.version) for row in rows}
-    for row in rows:
-        known = BY_KEY.get((row.dir, row.version))
-        if known is not None and known.hash != row.hash:
-            yield Gate(
-                "Inconsistent hash", f"the hash of migration {row.dir} {row.version} was changed", True
-            )
-    for folder, version in sorted(there):
-        if version > 1 and (folder, version - 1) not in there:
-            yield Gate(
-                "Inconsistent version", f"the row of migration {folder} {version - 1} is missing", True
-            )
+    source = sorted(set_of(release))
+    for folder in sorted({folder for folder, _ in source}):
+        applied = sorted((row for row in rows if row.dir == folder), key=lambda row: row.version)
+        for row, key in zip(applied, (key for key in source if key[0] == folder), strict=False):
+            if row.version != key[1]:
+                why = f"where migration {folder} {key[1]} should stand, {row.version} does"
+                yield Gate("Inconsistent version|Inconsistent migration versions", why, at_open=True)
+            elif row.hash != BY_KEY[key].hash:
+                why = f"the hash of migration {folder} {row.version} was changed"
+                yield Gate("Inconsistent hash", why, at_open=True)
 
 
 def _home(collection: Collection) -> Iterator[Gate]:

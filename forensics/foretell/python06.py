@@ -174,8 +174,8 @@ class Buffered:
 def _placed(
     call: str, ids: Sequence[str], results: list[bool], wanted: Sequence[tuple[int, str]]
 ) -> Foretold:
-    """Vectors of the index go where their ids stood, into a list that has room for those found alone."""
-    for position, name in wanted:
+    """Vectors of the index go where their ids stood last, into a list that has room for those found alone."""
+    for name, position in {name: position for position, name in wanted}.items():
         if position >= len(results):
             why = f"{len(ids) - len(results)} ids without a vector come before {name!r}"
             return Foretold(call=call, outcome="raises", error="list assignment index out of range", why=why)

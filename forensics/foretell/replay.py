@@ -89,13 +89,20 @@ class Index:
 
 
 def records_after(disk: Disk, rows: Sequence[QueueRow]) -> tuple[str, ...]:
-    """The ids of the METADATA segment after these rows: new ones last, deleted ones gone."""
+    """The ids of the METADATA segment after these rows: new ones last, deleted ones gone, one that is there twice twice."""
     if not rows:
         return disk.records
+    doubled = len(set(disk.records)) < len(disk.records)
     ids = dict.fromkeys(disk.records)
     for row in rows:
         if row.operation == DELETE:
             ids.pop(row.id, None)
         elif row.operation in (ADD, UPSERT):
             ids.setdefault(row.id)
-    return tuple(ids)
+    if not doubled:
+        return tuple(ids)
+    there = set(disk.records)
+    return (
+        *(name for name in disk.records if name in ids),
+        *(name for name in ids if name not in there),
+    )
