@@ -45,6 +45,7 @@ EXPLAINS: dict[str, frozenset[str]] = {
         INDEX | LABELS | IDS | GRAPH | QUEUE | OF_ANOTHER | {"CF004", "CF704", "CF705", "CF706", "CF808"}
     ),
     "later-writes-lost": frozenset(QUEUE | SETTINGS | INDEX | {"CF407", "CF412", "CF010", "CF110"}),
+    "swells": frozenset({"CF303", "CF306", "CF307"}),
 }
 Standing = Literal[
     "found", "in part", "wrongly named", "missed", "no trace", "silent", "false alarm", "not built"

@@ -3,14 +3,17 @@
 The symptoms, each with a count: `raises`, `dies`, `hangs` (calls that do); `lost` (acknowledged ids that the engine does
 not have); `risen` (ids that were deleted, or never written); `text-stale` (an older document than the acknowledged one);
 `vector-absent`, `vector-wrong` (against the embedding of the record's own document); `not-found` (records that a search
-for their own text does not find among the first ten); `later-writes-lost` (of new records, after a flush and reopening).
+for their own text does not find among the first ten); `later-writes-lost` (of new records, after a flush and reopening);
+`swells` (files of the index that grow to a hundred times the store by those few records).
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +30,8 @@ BATCH = 50
 LATER = 60
 NEIGHBOURS = 10
 UNSEEN_SHARE = 0.02
+SWOLLEN, TIMES = 64 << 20, 100
+SEGMENTS = "SELECT s.id, c.name FROM segments s JOIN collections c ON c.id = s.collection"
 
 
 @dataclass(slots=True)
@@ -73,8 +78,21 @@ def judge(store: Path, told: dict[str, Told], release: str, python: Path, scratc
         for name, known in told.items():
             _hear(session, name, known)
     _later_writes(copy, python, list(told), verdict)
+    for name in told.keys() & swollen(store, copy):
+        verdict.symptoms[name]["swells"] += 1
     shutil.rmtree(copy)
     return verdict
+
+
+def swollen(store: Path, copy: Path) -> set[str]:
+    """The collection of each file in `copy` that is over 64 MiB and a hundred times all of `store`."""
+    limit = max(SWOLLEN, TIMES * sum(path.stat().st_size for path in store.rglob("*") if path.is_file()))
+    grown = [path.parent.name for path in copy.glob("*/*.bin") if path.stat().st_size > limit]
+    if not grown:
+        return set()
+    with closing(sqlite3.connect(f"file:{copy / 'chroma.sqlite3'}?mode=ro", uri=True)) as database:
+        names = dict(database.execute(SEGMENTS))
+    return {names[segment] for segment in grown if segment in names}
 
 
 class Session:

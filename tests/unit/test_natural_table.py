@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forensics import samples
 from forensics.codes import catalogue
 from forensics.testing.natural_corpus import Case, cases
 from forensics.testing.natural_page import page, span
 from forensics.testing.natural_table import EXPLAINS, Row, Standing, standing_of, symptoms_of, unnamed
+from forensics.testing.oracle import swollen
 
 ROOT = Path(__file__).parents[2]
 RAISES, LOST = ("terms", "raises"), ("terms", "lost")
@@ -72,6 +76,15 @@ def test_the_page_says_the_figures_and_each_store_that_was_not_found() -> None:
     assert "Last run 2026-01-02: 4 stores built, seeds 1 to 5 without 2." in text
     assert "without a name: terms: lost" in text
     assert "| **all** | 4 | 2 | 1 | 0 | 0 | 1 | 0 | 1 | 1 | 0 |" in text
+
+
+def test_a_file_that_grows_out_of_all_proportion_is_a_symptom_of_its_collection(tmp_path: Path) -> None:
+    store, copy = samples.restore("1.5.9/healthy", tmp_path / "store"), tmp_path / "copy"
+    shutil.copytree(store, copy)
+    assert swollen(store, copy) == set()
+    (links,) = copy.glob("*/link_lists.bin")
+    os.truncate(links, 4 << 30)  # a hole
+    assert len(swollen(store, copy)) == 1
 
 
 def test_span() -> None:
