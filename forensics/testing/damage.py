@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from html import escape
 from pathlib import Path
 
@@ -33,10 +34,14 @@ class Damage:
     deep: bool
     embedder: bool
     unseen: str
-    function: Function
+    function: Function = field(repr=False)
 
     def __call__(self, store: Path | str, seed: int = 0) -> None:
-        """Damages the store in place. Only for throw-away copies."""
+        """Damages the store in place. Only for throw-away copies. Raises FileNotFoundError where no store is."""
+        if not Path(store).is_dir() or not any(Path(store).iterdir()):
+            raise FileNotFoundError(
+                f"There is no store at {store}; samples.restore({self.sample!r}) makes one."
+            )
         self.function(Path(store), seed)
 
     @property
@@ -57,6 +62,10 @@ class Damage:
 
 class Menu(dict[str, Damage]):
     """Damages by their names; a table, as text and in a notebook."""
+
+    def __missing__(self, name: str) -> Damage:
+        near = get_close_matches(name, self, cutoff=0.5)
+        raise KeyError(f"no damage is called {name!r}; near it are {', '.join(near) or 'none'}")
 
     def of(self, *prefixes: str) -> Menu:
         """The damages whose own code begins with one of `prefixes`."""

@@ -47,6 +47,15 @@ def test_the_menu_is_a_table_in_a_notebook_and_as_text() -> None:
     assert len(repr(part).splitlines()) == len(part)
 
 
+def test_what_is_mistyped_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="id-map-cut"):
+        MENU["id-map"]
+    with pytest.raises(FileNotFoundError, match=r"samples\.restore"):
+        MENU["id-map-cut"](tmp_path)
+    assert "function" not in repr(MENU["id-map-cut"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_it_does_is_escaped() -> None:
     assert "<" not in re.sub(r"</?(table|tr|th|td)( style=\"[^\"]*\")?>", "", MENU._repr_html_())
 
