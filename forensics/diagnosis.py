@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
-from forensics.checks.masks import EXPLAINS, MASKS
+from forensics.checks.masks import MASKS, explanation, masking, obscuring
 from forensics.checks.reading import read_partial
-from forensics.checks.registry import CHECKS, NEEDS, Check, View, finding, unmet, unseen
+from forensics.checks.registry import CHECKS, CannotLook, Check, View, finding, unmet, unseen
 from forensics.codes import catalogue, lookup
 from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
 from forensics.model import Diagnosis as Result
@@ -65,6 +65,8 @@ class _Run:
     findings: list[Finding] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     lacking: list[tuple[Check, View, Absent]] = field(default_factory=list)
+    silent: list[tuple[Check, View]] = field(default_factory=list)
+    unasked: list[Check] = field(default_factory=list)
 
     def note(self, code: str, outcome: str, reason: str = "") -> None:
         ranks = ("not-asked", "clean", "masked", "skipped", "partial", "found", "crashed")
@@ -87,7 +89,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
         if progress is not None:
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
-    _settle_lacking(run)
+    _settle(run)
     run.findings.extend(read_partial(store, _collections(store, wanted)))
     deciding = _deciding(store, wanted, run)
     unchanged = _unchanged(store, before, run)
@@ -129,7 +131,7 @@ def _deciding(store: Store, wanted: Scope, run: _Run) -> _Run:
         one_of_many = wanted.collection is not None and check.scope == "collection"
         if check.code in needed and (one_of_many or not wanted.wants(check)):
             _run_check(check, store, Scope(only=frozenset({check.code})), rest)
-    _settle_lacking(rest)
+    _settle(rest)
     return rest
 
 
@@ -150,14 +152,7 @@ def _run_check(check: Check, store: Store, wanted: Scope, run: _Run) -> None:
     for view in views:
         _run_on(check, view, run)
     if not views:
-        _run_on_none(check, run)
-
-
-def _run_on_none(check: Check, run: _Run) -> None:
-    if why := next((f for f in run.findings if f.collection is None and f.code in NO_CATALOGUE), None):
-        _masked(check.code, why, run)
-    else:
-        run.note(check.code, "clean", "the store names no collection")
+        run.unasked.append(check)
 
 
 def _collections(store: Store, wanted: Scope) -> Many[Collection]:
@@ -165,7 +160,7 @@ def _collections(store: Store, wanted: Scope) -> Many[Collection]:
 
 
 def _run_on(check: Check, view: View, run: _Run) -> None:
-    mask = _mask(check.code, view, run.findings)
+    mask = masking(check.code, view, run.findings)
     if mask is not None:
         _masked(check.code, mask, run)
         return
@@ -175,6 +170,9 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
         return
     try:
         found = list(check.function(view))
+    except CannotLook as reason:
+        run.note(check.code, "skipped", str(reason))
+        return
     except Exception as error:  # noqa: BLE001 - a check that raises is a result (CF901); the run goes on
         run.note(check.code, "crashed", f"{type(error).__name__}: {error}")
         run.findings.append(_crashed(check.code, view, error))
@@ -184,40 +182,38 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
     missed = None if found else unseen(check, view)
     if missed is not None:
         run.lacking.append((check, view, missed))
+    elif not found:
+        run.silent.append((check, view))
 
 
-def _masked(code: str, mask: Finding, run: _Run) -> None:
+def _masked(code: str, mask: Finding, run: _Run, why: str = "follows from") -> None:
     run.findings = [_following(f, code) if f is mask else f for f in run.findings]
-    run.note(code, "masked", f"follows from {mask.code}")
+    run.note(code, "masked", f"{why} {mask.code}")
+
+
+def _settle(run: _Run) -> None:
+    """What was not, or not wholly, seen is masked by the finding that says why, which may be a later one."""
+    _settle_lacking(run)
+    for check, view in run.silent:
+        if mask := obscuring(check.code, view, run.findings):
+            _masked(check.code, mask, run, "cannot be seen beside")
+    for check in run.unasked:
+        if why := next((f for f in run.findings if f.collection is None and f.code in NO_CATALOGUE), None):
+            _masked(check.code, why, run)
+        else:
+            run.note(check.code, "clean", "the store names no collection")
 
 
 def _settle_lacking(run: _Run) -> None:
-    """What could not run is masked where a finding, perhaps a later one, says why its need is absent; else skipped."""
+    """What could not run is masked where a finding says why its need is absent; else skipped."""
     for check, view, lack in run.lacking:
-        explanation = _explanation(check, view, run.findings)
-        if explanation is not None:
-            _masked(check.code, explanation, run)
+        why = explanation(check, view, run.findings)
+        if why is not None:
+            _masked(check.code, why, run)
         elif isinstance(lack, NotApplicable):
             run.note(check.code, "clean", f"not applicable: {lack.reason}")
         else:
             run.note(check.code, "skipped", lack.reason)
-
-
-def _mask(code: str, view: View, findings: list[Finding]) -> Finding | None:
-    return next((found for found in _about(view, findings) if code in MASKS.get(found.code, ())), None)
-
-
-def _explanation(check: Check, view: View, findings: list[Finding]) -> Finding | None:
-    """The finding that says why something is absent that the check needs."""
-    lacks = [need for need in (*check.needs, *check.looks) if isinstance(NEEDS[need](view), Absent)]
-    codes = {code for need in lacks for code in EXPLAINS.get(need, ())}
-    return next((found for found in _about(view, findings) if found.code in codes), None)
-
-
-def _about(view: View, findings: list[Finding]) -> Iterator[Finding]:
-    return (
-        f for f in findings if f.collection in (None, view.name if isinstance(view, Collection) else None)
-    )
 
 
 def _following(finding: Finding, code: str) -> Finding:

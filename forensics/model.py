@@ -105,7 +105,8 @@ class Finding(_Shown):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one check. `masked`: its answer follows from another finding, named in `reason`."""
+    """What became of one check. `masked`: its answer follows from another finding, or cannot be
+    seen beside it; `reason` names it."""
 
     code: str
     outcome: OutcomeName

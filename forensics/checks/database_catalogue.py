@@ -14,7 +14,7 @@ from forensics.model import Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.distinct import embedding_segments
 from forensics.readers.id_map import IdMap
-from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection, Store
+from forensics.store import Collection, Store
 
 SCOPES = ("METADATA", "VECTOR")
 
@@ -23,7 +23,7 @@ SCOPES = ("METADATA", "VECTOR")
 def segments_incomplete(collection: Collection) -> Iterator[Finding]:
     """A collection whose rows of `segments` are not one METADATA and one VECTOR segment."""
     counts = {scope: len(collection.segment_rows(scope)) for scope in SCOPES}
-    if all(count == 1 for count in counts.values()) or has_unknown_segment(collection):
+    if all(count == 1 for count in counts.values()) or stand_in(collection, counts):
         return
     lacking = [scope for scope, count in counts.items() if not count]
     candidates = {scope: candidate(collection, scope) for scope in lacking}
@@ -40,13 +40,13 @@ def segments_incomplete(collection: Collection) -> Iterator[Finding]:
     )
 
 
-def has_unknown_segment(collection: Collection) -> bool:
-    """True where a segment of this collection has a type or scope that Chroma does not know (CF812)."""
+def stand_in(collection: Collection, counts: dict[str, int]) -> bool:
+    """True where segments of a scope that Chroma does not know (CF812) are as many as those that are lacking."""
     rows = collection.database.segments
-    known = {("METADATA", METADATA_TYPE), ("VECTOR", VECTOR_TYPE)}
-    if isinstance(rows, Absent):
+    if isinstance(rows, Absent) or max(counts.values()) > 1:
         return False
-    return any((row.scope, row.type) not in known for row in rows if row.collection == collection.id)
+    strange = [row for row in rows if row.collection == collection.id and row.scope not in SCOPES]
+    return len(strange) >= sum(not count for count in counts.values())
 
 
 def _remedy(collection: Collection, counts: dict[str, int], candidates: dict[str, Any]) -> Remedy:

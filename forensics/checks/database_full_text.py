@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from forensics.absent import Absent, NotApplicable
 from forensics.checks.places import examples, in_table
-from forensics.checks.registry import check, finding
+from forensics.checks.registry import CannotLook, check, finding
 from forensics.model import Finding, Remedy
 from forensics.readers.database import Database
 from forensics.readers.full_text import NAME, differences, expected_tables, verdict
@@ -53,9 +53,7 @@ def full_text_malformed(store: Store) -> Iterator[Finding]:
         return
     said = verdict(database, store.scratch / "full-text")
     if isinstance(said, NotApplicable):
-        raise RuntimeError(
-            f"SQLite {sqlite3.sqlite_version} cannot judge this full-text index: {said.reason}"
-        )
+        raise CannotLook(f"SQLite {sqlite3.sqlite_version} cannot judge this full-text index: {said.reason}")
     if isinstance(said, Absent) or said.says is None:
         return
     yield finding(

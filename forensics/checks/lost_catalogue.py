@@ -51,16 +51,30 @@ def _means(store: Store, ids: int) -> str:
     if store.collections:
         held = _count(store.database, "embeddings")
         seen = f"{counted(len(store.collections), 'collections')} with {counted(held, 'records')}, all newer"
+    what = (
+        f"{counted(ids, 'ids')} with their vectors"
+        if ids
+        else "Vectors, under an id map that cannot be read,"
+    )
     return (
-        f"Clients see {seen}. {counted(ids, 'ids')} with their vectors are still in the directories; their documents "
+        f"Clients see {seen}. {what} are still in the directories; their documents "
         "and metadata are not in this database. Do not remove the directories."
     )
 
 
 def full_directories(store: Store) -> list[VectorSegment]:
-    """Segment directories under Chroma's own names whose id map names records."""
-    found = (segment for segment in store.unreferenced if is_orphan(segment))
-    return [s for s in found if isinstance(s.id_map, IdMap) and s.id_map.id_to_label]
+    """Segment directories under Chroma's own names that hold records, by their id map or by level 0."""
+    return [s for s in store.unreferenced if is_orphan(s) and names_in(s)]
+
+
+def names_in(segment: VectorSegment) -> list[str]:
+    """The ids of a directory; empty texts for its live elements where the id map cannot be read."""
+    id_map, summary = segment.id_map, segment.files.summary
+    if isinstance(id_map, IdMap):
+        return list(id_map.id_to_label)
+    if isinstance(summary, Absent):
+        return []
+    return [""] * int((summary.live & (summary.labels >= 1)).sum())
 
 
 def is_catalogue_lost(store: Store) -> bool:
@@ -71,9 +85,7 @@ def is_catalogue_lost(store: Store) -> bool:
     database = store.database
     if isinstance(database, Absent) or isinstance(database.collections, Absent):
         return False
-    names = [
-        name for s in full_directories(store) if isinstance(s.id_map, IdMap) for name in s.id_map.id_to_label
-    ]
+    names = [name for segment in full_directories(store) for name in names_in(segment)]
     if not names:
         return False
     if database.collections:

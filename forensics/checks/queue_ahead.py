@@ -17,6 +17,7 @@ from forensics.checks.queue_marks import (
 )
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
+from forensics.readers.record_rows import SeqId
 from forensics.readers.watermarks import newest_record
 from forensics.store import Collection
 from forensics.words import counted
@@ -111,7 +112,20 @@ def _applied(collection: Collection, lacking: dict[str, int], vector: bool) -> i
         return newest_record(collection.database, segment)
     mapped = id_map_of(collection).id_to_label
     made = _made_by_add(collection, min(lacking.values()))
-    return max((seq for name, seq in made.items() if name in mapped and name not in lacking), default=0)
+    settled = sorted(
+        ((seq, name) for name, seq in made.items() if name in mapped and name not in lacking), reverse=True
+    )
+    return next((seq for seq, name in settled if _made_the_record(collection, name, seq)), 0)
+
+
+def _made_the_record(collection: Collection, name: str, seq: int) -> bool:
+    """False where the record is older than this `add` of it, which then changed nothing and proves nothing."""
+    if not name.isprintable():
+        return True
+    sql = "SELECT seq_id FROM embeddings WHERE segment_id = ? AND embedding_id = ?"
+    found = collection.database.rows(sql, (collection.metadata_segment_id, name))
+    stored = None if isinstance(found, Absent) or not found else SeqId.decode(found[0][0]).value
+    return stored is None or stored >= seq
 
 
 def _made_by_add(collection: Collection, above: int) -> dict[str, int]:

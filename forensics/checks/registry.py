@@ -39,6 +39,10 @@ class Check:
     looks: tuple[str, ...] = ()
 
 
+class CannotLook(Exception):
+    """Raised by a check that learns on its way that it cannot look here: it is skipped, with this reason."""
+
+
 CHECKS: dict[str, Check] = {}
 
 

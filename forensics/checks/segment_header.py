@@ -71,7 +71,9 @@ def _count_too_high(segment: VectorSegment) -> str | None:
     if not present(segment.facts[LEVEL0_FILE]) or header.cur_element_count <= held:
         return None
     given = id_map.total_elements_added
-    if held < given:
+    if has_run_away(given, header.cur_element_count):
+        given = max(id_map.id_to_label.values(), default=0)
+    if not given or held < given:
         return None
     return (
         f"it counts {counted(header.cur_element_count, 'elements')}, but only {counted(given, 'labels')} "
@@ -154,7 +156,7 @@ def capacity_frozen(collection: Collection) -> Iterator[Finding]:
 def counter_runaway(collection: Collection) -> Iterator[Finding]:
     """total_elements_added is more than twice the elements that exist, and by more than RUNAWAY."""
     header, total = geometry_of(collection), id_map_of(collection).total_elements_added
-    if total is None or total <= header.cur_element_count + max(RUNAWAY, header.cur_element_count):
+    if total is None or not has_run_away(total, header.cur_element_count):
         return
     yield finding(
         "CF310",
@@ -168,3 +170,8 @@ def counter_runaway(collection: Collection) -> Iterator[Finding]:
         "asks for memory that it does not need.",
         remedy=Remedy(action="mend-id-map", safety="safe"),
     )
+
+
+def has_run_away(total: int, elements: int) -> bool:
+    """True where the counter of labels is further ahead of the elements than any use of the index brings it."""
+    return total > elements + max(RUNAWAY, elements)

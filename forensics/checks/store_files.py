@@ -165,11 +165,12 @@ def _owner(store: Store) -> Owner | None:
 
 
 def _unwritable(store: Store, owner: Owner) -> Iterator[dict[str, Any]]:
-    rows = () if isinstance(store.database, Absent) else store.database.segments
-    known = set() if isinstance(rows, Absent) else {row.id for row in rows}
+    known = _named(store)
     for name in _files(store):
-        entry = _rights(store, name)
-        if entry is None or "/" not in name or name.split("/")[0] not in known or owner.may_write(entry):
+        entry, folder = _rights(store, name), name.split("/")[0]
+        if entry is None or "/" not in name or owner.may_write(entry):
+            continue
+        if known is not None and folder not in known:
             continue
         yield {
             "file": name,
@@ -178,6 +179,12 @@ def _unwritable(store: Store, owner: Owner) -> Iterator[dict[str, Any]]:
             "problem": "cannot be written by the owner of the database",
             "uncertain": owner.uid == ROOT or has_acl(store.tree.resolve(name)),
         }
+
+
+def _named(store: Store) -> set[str] | None:
+    """The ids in `segments`; None where that cannot be read, so that any directory may be a segment."""
+    rows = Absent("no database") if isinstance(store.database, Absent) else store.database.segments
+    return None if isinstance(rows, Absent) else {row.id for row in rows}
 
 
 @check("CF011", scope="store")

@@ -119,6 +119,8 @@ def _long_string(raw: Buffer, position: int) -> tuple[int, str | None]:
         if len(head) == 4 and end <= len(raw):
             return end, None
         return position, "the file ends inside a string"
+    if opcode == 0x8C:  # the pattern eats every short string that is whole
+        return position, "the file ends inside a string"
     if opcode in _NEVER_NEEDED:
         return position, f"opcode {_NEVER_NEEDED[opcode]} at byte {position} is never needed by an id map"
     if len(raw) - position < 10 and opcode in b"X\x8cJMKjrhq\x8a\x95":

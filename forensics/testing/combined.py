@@ -1,39 +1,50 @@
-"""Two or three damages at once: each is found, or another finding says that it cannot be seen for its sake."""
+"""Two or three damages at once: each is found, or another finding says that it cannot be seen for its sake.
+
+What is neither must be shown to have left no trace: the store with the other damages alone holds the very same.
+"""
 
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from forensics import samples
-from forensics.model import Diagnosis
+from forensics.diagnosis import diagnose_store, scope
+from forensics.model import Diagnosis, Finding, Outcome
+from forensics.store import open_store
 from forensics.testing.damage import HEALTHY, Damage, damage_menu
-from forensics.testing.showing import diagnosed
+from forensics.testing.sameness import content, holds_the_same
 
-Fate = Literal["found", "masked", "skipped", "undone", "cancelled", "missed"]
-CANCELS = {
-    ("capacity-frozen", "watermark-ahead"): "no write waits any more that would not fit",
-    ("index-removed-watermark-kept", "queue-config-cut"): "no client opens the store, so none purges it",
-    ("segment-type-changed", "catalogue-rows-deleted"): "the rows with that type are gone",
-    ("metadata-watermark-poisoned", "metadata-segment-row-deleted"): "no segment has that watermark any more",
-    ("link-lists-zeroed", "link-list-size-torn"): "the same bytes are overwritten",
-    **{
-        (vectors, cut): "the elements with these vectors are gone"
-        for vectors in ("vectors-not-finite", "vectors-zeroed", "vectors-stretched")
-        for cut in ("level0-emptied", "level0-halved")
-    },
-}
-"""(damage, other): why the first is no damage after the other."""
+Fate = Literal["found", "one finding", "masked", "overwritten", "skipped", "missed", "no fault"]
+LOST: tuple[Fate, ...] = ("skipped", "missed")
+BASES = (
+    HEALTHY,
+    "1.2.1/healthy",
+    "0.6.3/healthy",
+    "1.5.9/healthy-churned",
+    "0.4.24/healthy",
+    "1.0.20/healthy",
+    "1.5.9/healthy-upgraded",
+    "0.5.23/healthy",
+)
+"""Healthy samples of one collection, in turn: the store of seed s is that of s modulo their number."""
+LEFT_OUT = ("CF608",)
+"""Its measure is a fresh graph, which the engine would build for every look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of one of several damages: `by` is the code that masks it, or why it was not done."""
+    """What became of one of several damages. `by`: the code that masks it, or the damage that stands in its place.
+
+    `one finding`: one of this code is there, the very same as without this damage. `overwritten`: the other damages
+    alone leave the very same store. `no fault`: done alone to this store, nothing is found either. `code` is the damage's
+    own, or the first that names it in this store where that is another.
+    """
 
     damage: str
     code: str
@@ -41,63 +52,164 @@ class Told:
     by: str = ""
 
 
-def chosen(seed: int) -> tuple[Damage, ...]:
-    """Two or three damages of one sample, those first that edit what the later ones may take away."""
-    chance = random.Random(seed)
-    asked = [one for one in damage_menu().values() if not one.embedder]
-    menu = [one for one in asked if one.codes and not one.unseen and one.sample == HEALTHY]
-    drawn = chance.sample(menu, chance.choice((2, 3)))
-    return tuple(sorted(drawn, key=lambda one: (one.code, one.name), reverse=True))
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A damaged store: what it was made from, what a diagnosis says of it, what became of each damage.
+
+    `passed_over` are damages drawn before, that are none in this store.
+    """
+
+    seed: int
+    base: str
+    found: Diagnosis
+    told: tuple[Told, ...]
+    passed_over: tuple[Told, ...] = ()
 
 
-def strike(store: Path, seed: int) -> Iterator[tuple[Damage, str]]:
-    """Makes a damaged store; each damage with the reason why it could not be done after the ones before, or nothing."""
-    samples.restore(HEALTHY, store)
-    done: list[Damage] = []
-    for damage in chosen(seed):
+def combined(seed: int) -> Combined:
+    """The whole diagnosis of a sample with the first draw of that seed of which each damage is a fault by itself.
+
+    A damage may find nothing to change in a store of another release or after the damages before it, or change what
+    means nothing there, as norms where the space is l2: then others are drawn.
+    """
+    passed_over: list[Told] = []
+    for damages in draws(seed):
+        with TemporaryDirectory(prefix="forensics-combined-") as folder:
+            struck = Struck(seed, damages, Path(folder) / "all")
+            if not struck.lands():
+                continue
+            none = [one for one in struck.told if one.fate == "no fault"]
+            if not none:
+                return Combined(seed, struck.base, struck.found, struck.told, tuple(passed_over))
+            passed_over += none
+    raise AssertionError("draws do not end")
+
+
+def draws(seed: int) -> Iterator[tuple[Damage, ...]]:
+    """Two or three damages, again and again, those first that edit what the later ones may take away.
+
+    Not drawn are those that only the embedder or a fresh graph shows, and flipped bits that nothing on disk may show.
+    """
+    chance, base = random.Random(seed), BASES[seed % len(BASES)]
+    menu = [one for one in damage_menu().values() if one.codes and not one.unseen and not one.embedder]
+    menu = [one for one in menu if one.sample in (HEALTHY, base) and one.code not in LEFT_OUT]
+    while True:
+        drawn = chance.sample(menu, chance.choice((2, 3)))
+        yield tuple(sorted(drawn, key=lambda one: (one.code, one.name), reverse=True))
+
+
+class Struck:
+    """A store with damages, and the same store without one of them."""
+
+    def __init__(self, seed: int, damages: Sequence[Damage], folder: Path) -> None:
+        self.seed, self.damages, self.folder = seed, tuple(damages), folder
+        self.base, self.store = BASES[seed % len(BASES)], folder / "store"
+
+    def lands(self) -> bool:
+        """Makes the store; True where each damage could be done and changed something."""
+        self.folder.mkdir(parents=True)
+        samples.restore(self.base, self.store)
+        landed = [self._lands(damage) for damage in self.damages]
+        return all(landed)
+
+    def _lands(self, damage: Damage) -> bool:
+        before = content(self.store)
         try:
-            damage(store, seed)
-        except Exception as error:  # noqa: BLE001 - it edits what another damage has broken: it is not done, and said
-            _again(store, done, seed)
-            yield damage, f"{type(error).__name__}: {error}"
-        else:
-            done.append(damage)
-            yield damage, ""
+            damage(self.store, self.seed)
+        except Exception:  # noqa: BLE001 - it edits what is broken already, or what this release does not have
+            return False
+        return content(self.store) != before
+
+    @cached_property
+    def found(self) -> Diagnosis:
+        return _diagnosed(self.store)
+
+    def names(self, damage: Damage) -> str:
+        """The damage's own code, else the first that the sample itself does not have; empty where there is none."""
+        before = healthy(self.base).codes()
+        others = (code for code in self.found.codes() if code not in before)
+        return damage.code if self.shows(damage.code) else next(others, "")
+
+    def shows(self, code: str) -> bool:
+        """True where the finding of this code is there and is not that of the sample itself."""
+        found = _data(self.found, code)
+        return bool(found) and found != _data(healthy(self.base), code)
+
+    @cached_property
+    def told(self) -> tuple[Told, ...]:
+        return tuple(map(self._told, self.damages))
+
+    def only(self, *damages: Damage) -> Struck:
+        """The same sample with these of the damages."""
+        name = "+".join(one.name for one in damages)
+        struck = Struck(self.seed, damages, self.folder / f"only {name}")
+        if not struck.folder.exists():
+            struck.lands()
+        return struck
+
+    def _told(self, damage: Damage) -> Told:
+        others = [one for one in self.damages if one is not damage]
+        if self.shows(damage.code):
+            alike = self._same_finding(damage, others)
+            return Told(damage.name, damage.code, "one finding" if alike else "found", alike)
+        code = self.only(damage).names(damage)
+        return self._unseen(damage, code, others) if code else Told(damage.name, damage.code, "no fault")
+
+    def _unseen(self, damage: Damage, code: str, others: list[Damage]) -> Told:
+        """What became of a damage that is found under this code where it is the only one."""
+        if self.shows(code):
+            return Told(damage.name, code, "found")
+        masks = [one.code for one in self.found.findings if code in one.follows]
+        if masks:
+            return Told(damage.name, code, "masked", masks[0])
+        if over := self._overwritten(damage, others):
+            return Told(damage.name, code, "overwritten", over)
+        outcome = _outcome(self.found, code)
+        fate: Fate = "skipped" if outcome.outcome in ("skipped", "partial") else "missed"
+        return Told(damage.name, code, fate, f"{outcome.outcome}: {outcome.reason}")
+
+    def _same_finding(self, damage: Damage, others: list[Damage]) -> str:
+        """The damage whose finding of this code is the very same without this one; empty where there is none."""
+        alike = [one for one in others if damage.code in one.codes]
+        if not alike:
+            return ""
+        rest = self.only(*others).found
+        same = _data(rest, damage.code) == _data(self.found, damage.code)
+        return alike[0].name if same else ""
+
+    def _overwritten(self, damage: Damage, others: list[Damage]) -> str:
+        """The damages without which this one would be there: without this one their store holds the very same."""
+        if not holds_the_same(self.only(*others).store, self.store):
+            return ""
+        one = next((o for o in others if self._overwrites(o, damage)), None)
+        return " and ".join(o.name for o in others) if one is None else one.name
+
+    def _overwrites(self, other: Damage, damage: Damage) -> bool:
+        pair = [one for one in self.damages if one in (damage, other)]
+        return holds_the_same(self.only(other).store, self.only(*pair).store)
 
 
-def _again(store: Path, damages: list[Damage], seed: int) -> None:
-    shutil.rmtree(store)
-    samples.restore(HEALTHY, store)
-    for damage in damages:
-        damage(store, seed)
-
-
-def combined(seed: int) -> tuple[Diagnosis, tuple[Told, ...]]:
-    """The whole diagnosis of a sample with the damages of that seed, and what became of each."""
+@cache
+def healthy(base: str) -> Diagnosis:
+    """The diagnosis of the sample itself; notes alone."""
     with TemporaryDirectory(prefix="forensics-combined-") as folder:
-        store = Path(folder) / "store"
-        done = list(strike(store, seed))
-        found = diagnosed(store, deep=True)
-        told = (_told(damage, why, found) for damage, why in done)
-        return found, tuple(_cancelled(one, [damage.name for damage, _ in done]) for one in told)
+        found = _diagnosed(samples.restore(base, Path(folder) / "store"))
+        assert not found.codes(notes=False), f"{base} is not healthy"
+        return found
 
 
-def _told(damage: Damage, why: str, found: Diagnosis) -> Told:
-    if why:
-        return Told(damage.name, damage.code, "undone", why)
-    if damage.code in found.codes():
-        return Told(damage.name, damage.code, "found")
-    masks = [one.code for one in found.findings if damage.code in one.follows]
-    if masks:
-        return Told(damage.name, damage.code, "masked", masks[0])
-    outcome = next(one for one in found.checks if one.code == damage.code)
-    fate: Fate = "skipped" if outcome.outcome in ("skipped", "partial") else "missed"
-    return Told(damage.name, damage.code, fate, f"{outcome.outcome}: {outcome.reason}")
+def _diagnosed(store: Path) -> Diagnosis:
+    with open_store(store) as opened:
+        return diagnose_store(opened, scope(deep=True, skip=LEFT_OUT))
 
 
-def _cancelled(one: Told, names: list[str]) -> Told:
-    """A missed one that another damage has made harmless is named with that other."""
-    others = [name for name in names if (one.damage, name) in CANCELS]
-    if one.fate != "missed" or not others:
-        return one
-    return Told(one.damage, one.code, "cancelled", f"{others[0]}: {CANCELS[one.damage, others[0]]}")
+def _outcome(found: Diagnosis, code: str) -> Outcome:
+    return next(one for one in found.checks if one.code == code)
+
+
+def _data(found: Diagnosis, code: str) -> list[tuple[object, ...]]:
+    return [_of(one) for one in found.findings if one.code == code]
+
+
+def _of(one: Finding) -> tuple[object, ...]:
+    return one.collection, one.count, one.unit, one.expected, one.found, one.where

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from forensics.readers.id_map import IdMap, read_id_map
 from forensics.readers.layout import Header
-from forensics.testing.breaking import edit_id_map
 from forensics.testing.damage import damage
 from forensics.testing.damage_database import change, drop_full_text, one
 from forensics.testing.damage_folder import segment_of
+from forensics.testing.index import Index
 
 VECTOR = "(SELECT id FROM segments WHERE scope = 'VECTOR')"
 METADATA = "(SELECT id FROM segments WHERE scope = 'METADATA')"
@@ -103,7 +103,8 @@ def legacy_watermark(store: Path, seed: int = 0) -> None:
     segment = segment_of(store)
     mark = one(store, "SELECT seq_id FROM max_seq_id WHERE segment_id = ?", (segment,))
     change(store, f"DELETE FROM max_seq_id WHERE segment_id = '{segment}'")
-    edit_id_map(store / segment / "index_metadata.pickle", lambda id_map: id_map.update(max_seq_id=mark))
+    with Index(store).id_map() as id_map:
+        id_map["max_seq_id"] = mark
 
 
 def flag_first_element(directory: Path) -> str:

@@ -25,6 +25,14 @@ Sample = Callable[[str], Path]
 Say = Callable[..., Any]
 EMBEDDER = ("--embedder", "forensics.testing.embedder:embed")
 PROGRAM = [sys.executable, "-P", "-m", "forensics"]
+WITH_DEFAULTS = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+HEEDING = [sys.executable, "-c", WITH_DEFAULTS]
+"""Starts a program that heeds signals although the shell that started these tests ignores them, as under nohup."""
 SLOW = "import time\ndef embed(texts):\n    print('begun', flush=True)\n    time.sleep(60)\n"
 
 
@@ -63,7 +71,7 @@ def test_a_signal_ends_in_one_sentence_and_leaves_nothing(
     store = sample("0.6.3/pickle-of-0.6")
     before = seal(store)
     (place["cwd"] / "slow.py").write_text(SLOW)
-    words = [*PROGRAM, "repair", str(store), "--embedder", "slow:embed", "--yes"]
+    words = [*HEEDING, *PROGRAM, "repair", str(store), "--embedder", "slow:embed", "--yes"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **place)
     assert child.stderr is not None
     assert child.stderr.readline() == "begun\n"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,3 +70,40 @@ def test_no_copy_is_made_where_somebody_judges_in_place(sample: Sample, tmp_path
     assert (found.says, found.copied) == (None, False)
     assert found.library == judges()[0][0]
     assert not (tmp_path / "scratch").exists()
+
+
+WITHOUT_FTS5 = """
+import ctypes, sys, _sqlite3, sqlite3
+library = ctypes.CDLL(_sqlite3.__file__)
+opened = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
+    lambda database, *_: library.sqlite3_drop_modules(ctypes.c_void_p(database), None)
+)
+library.sqlite3_auto_extension(opened)
+try:
+    sqlite3.connect(":memory:").execute("CREATE VIRTUAL TABLE t USING fts5(x)")
+except sqlite3.OperationalError as error:
+    assert "no such module: fts5" in str(error)
+else:
+    sys.exit("this SQLite kept its modules")
+sys.modules["apsw"] = None
+from forensics.cli import main
+sys.exit(main(["diagnose", sys.argv[1], "--deep", "--format", "json"]))
+"""
+"""Every connection of this process is one of an SQLite without FTS5: SQLite itself takes its modules away."""
+
+
+def test_an_sqlite_without_fts5_skips_the_check_and_says_why(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_FTS5, str(store)], capture_output=True, text=True, check=False
+    )
+    if "undefined symbol" in done.stderr or "kept its modules" in done.stderr:
+        pytest.skip(f"modules cannot be taken from SQLite {sqlite3.sqlite_version}: {done.stderr.strip()}")
+
+    assert done.returncode == 8, done.stderr
+    said = {row["code"]: row for row in json.loads(done.stdout)["checks"]}
+    assert said["CF105"]["outcome"] == "skipped"
+    assert said["CF105"]["reason"].endswith("cannot judge this full-text index: no such module: fts5")
+    assert {code for code, row in said.items() if row["outcome"] in ("skipped", "partial", "crashed")} == {
+        "CF105"
+    }
