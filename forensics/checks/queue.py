@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from forensics.absent import Absent
 from forensics.checks import queue_ahead, queue_purged, queue_rows, queue_watermarks
 from forensics.checks.database_full_text import missing_tables
-from forensics.checks.places import examples, in_table
+from forensics.checks.places import examples, in_segment, in_table
 from forensics.checks.queue_marks import METADATA, VECTOR, believable_marks, floor, mark_place
 from forensics.checks.queue_rows import undecodable_rows
 from forensics.checks.registry import check, finding
@@ -15,6 +15,7 @@ from forensics.checks.replay import wedged
 from forensics.model import Finding, Remedy
 from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, QueueRow
 from forensics.readers.id_map import IdMap
+from forensics.readers.layout import LEVEL0_FILE
 from forensics.readers.watermarks import purges
 from forensics.records import Records
 from forensics.store import Collection, VectorSegment
@@ -153,7 +154,10 @@ def deleted_text_kept(collection: Collection) -> Iterator[Finding]:
         unit="remains",
         expected="nothing is left of deleted records",
         found={"queue_rows": len(queued), "elements": tombstones},
-        where=(in_table("embeddings_queue", counted(len(queued), "rows")),),
+        where=(
+            *([in_table("embeddings_queue", counted(len(queued), "rows"))] if queued else ()),
+            *([in_segment(collection, LEVEL0_FILE)] if tombstones else ()),
+        ),
         means="Text or vectors of deleted records can still be read from the files.",
         remedy=Remedy(action="purge-queue" if queued else "compact-segment", safety="safe"),
         lists={"seq_ids": queued},

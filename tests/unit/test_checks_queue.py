@@ -234,3 +234,14 @@ def test_a_queue_that_is_kept_whole_is_a_note(sample: Sample) -> None:
     diagnosis = fx.diagnose(sample("0.4.24/healthy"))
     assert found(diagnosis, "CF201").severity == "note"
     assert diagnosis.codes(notes=False) == ()
+
+
+def test_remains_are_told_where_they_are(sample: Sample) -> None:
+    tombs = found(fx.diagnose(sample("1.5.9/healthy-churned"), deep=True, only=["CF213"]), "CF213")
+    assert tombs.found == {"queue_rows": 0, "elements": 25}
+    assert [place.file.rpartition("/")[2] for place in tombs.where if place.file] == ["data_level0.bin"]
+    store = sample("1.5.9/healthy")
+    damage_menu()["deleted-record-in-queue"](store)
+    queued = found(fx.diagnose(store, deep=True, only=["CF213"]), "CF213")
+    assert queued.found["elements"] == 0
+    assert [place.rows for place in queued.where] == ["embeddings_queue: 1 row"]
