@@ -91,7 +91,8 @@ def _count_too_low(segment: VectorSegment) -> str | None:
     lost = labels[~np.isin(labels, summary.labels.astype(np.int64))]
     if not lost.size:
         return None
-    behind = _labels_behind(segment.files, header, int(lost.size))
+    reach = int(lost.max()) - header.cur_element_count  # labels are given in the order of the elements
+    behind = _labels_behind(segment.files, header, max(reach, int(lost.size)))
     found = int(np.isin(behind, lost).sum())
     return (
         None

@@ -1,18 +1,22 @@
 """Combined damages as a page: every seed, and what became of each damage. Writes docs/COMBINED.md.
 
-python -m forensics.testing.combined_page [--seeds N] [--out FILE]
+python -m forensics.testing.combined_page [--seeds N] [--rows FILE] [--out FILE]
+
+`--rows` keeps a line of JSON for each seed; those that it has already are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from forensics.testing.combined import BASES, LOST, Combined, Told, combined
 from forensics.words import counted
@@ -108,7 +112,7 @@ def headline(rows: Iterable[Row]) -> Iterator[str]:
     told = [one for row in rows for one in row.told]
     fates = Counter(one.fate for one in told)
     bases = len({row.base for row in rows})
-    yield f"- Stores: {len(rows)} (seeds {rows[0].seed} to {rows[-1].seed}), of {counted(bases, 'samples')}."
+    yield f"- Stores: {len(rows)}, seeds {rows[0].seed} to {rows[-1].seed}, of {counted(bases, 'samples')}."
     yield f"- Damages: {len(told)}; {', '.join(f'{fates[fate]} {fate}' for fate in SAYS)}."  # pyright: ignore[reportArgumentType]
     yield f"- Checks that crashed: {sum(len(row.crashed) for row in rows)}."
 
@@ -168,18 +172,35 @@ def main(words: Sequence[str]) -> int:
         prog="python -m forensics.testing.combined_page", description="Combined damages as a page."
     )
     parser.add_argument("--seeds", type=int, default=500, help="how many stores")
+    parser.add_argument("--rows", type=Path, help="keep the rows here, and go on where they end")
     parser.add_argument("--out", type=Path, default=PAGE)
     asked = parser.parse_args(words)
-    rows = [_measured(seed) for seed in range(asked.seeds)]
+    kept = _kept(asked.rows)
+    rows = [kept.get(seed) or _measured(seed, asked.rows) for seed in range(asked.seeds)]
     asked.out.write_text(markdown(rows, datetime.now(UTC).date().isoformat()), encoding="utf-8")
     return int(any(row.crashed or any(one.fate in LOST for one in row.told) for row in rows))
 
 
-def _measured(seed: int) -> Row:
+def _measured(seed: int, rows: Path | None) -> Row:
     row = row_of(combined(seed))
     sys.stdout.write(row.text + "\n")
     sys.stdout.flush()
+    if rows is not None:
+        with rows.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
     return row
+
+
+def _kept(rows: Path | None) -> dict[int, Row]:
+    if rows is None or not rows.exists():
+        return {}
+    found = (_from_json(json.loads(line)) for line in rows.read_text(encoding="utf-8").splitlines())
+    return {row.seed: row for row in found}
+
+
+def _from_json(row: dict[str, Any]) -> Row:
+    told, passed_over = (tuple(Told(**one) for one in row[name]) for name in ("told", "passed_over"))
+    return Row(row["seed"], row["base"], told, tuple(row["crashed"]), passed_over)
 
 
 if __name__ == "__main__":

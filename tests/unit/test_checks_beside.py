@@ -27,6 +27,7 @@ HEALTHY = "1.5.9/healthy"
         ("counter-run-away header-counts-too-many", {"CF310", "CF303"}),
         ("file-not-writable database-of-another-program", {"CF003", "CF010"}),
         ("replay-noise watermark-ahead", {"CF204", "CF501"}),
+        ("mostly-deleted header-counts-too-few", {"CF303"}),
     ],
 )
 def test_each_of_two_is_found(damages: str, codes: set[str], sample: Sample) -> None:
