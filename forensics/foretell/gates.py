@@ -10,7 +10,10 @@ from forensics.absent import Absent
 from forensics.foretell.python06 import metadata_start, vector_start
 from forensics.foretell.situation import Situation
 from forensics.readers.database import Database, SeqId
+from forensics.readers.id_map import BadIdMap, IdMap, map_bytes
+from forensics.readers.layout import ID_MAP_FILE
 from forensics.readers.migrations import BY_KEY, order, set_of
+from forensics.readers.pickle_scan import scan
 from forensics.sources import dimension_of
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
 
@@ -20,6 +23,12 @@ MALFORMED = "malformed"
 WRITES = ("add and reopen",)
 OF_VECTORS = ("get with embeddings", "peek", "query", "filtered query", *WRITES)
 KEY = {"segment_id", "embedding_id"}
+OF_PYTHON = frozenset({METADATA_TYPE, VECTOR_TYPE, "urn:chroma:segment/vector/hnsw-local-memory"})
+OF_RUST = OF_PYTHON | {
+    f"urn:chroma:segment/{name}"
+    for name in ("metadata/blockfile", "record/blockfile", "vector/hnsw-distributed", "vector/spann")
+}
+"""What a local store of 1.x takes for its own, too, whatever of these SQLite says."""
 OPERATIONS = 4
 """The highest operation that 1.x knows."""
 
@@ -47,12 +56,15 @@ def _of_rust(situation: Situation) -> Iterator[Gate]:
     collection = situation.collection
     yield from _migrations(collection.database, situation.release)
     yield from _home(collection)
-    yield from _segments(
-        collection, "Missing vector segment", "Missing metadata segment", "Failed to get segments"
-    )
+    yield from _queue_config(collection, "Failed to parse legacy config")
+    for scope in ("VECTOR", "METADATA"):
+        for why in _strange_types(collection, scope, OF_RUST):
+            yield Gate("Failed to get segments", why)
+    yield from _segments(collection, ("Missing vector segment", "Missing metadata segment"))
     yield from _settings(collection)
     yield from _width(collection)
     if collection.dimension is not None:
+        yield from _behind_the_map(collection)
         yield from _marks(collection)
         yield from _queue(collection)
         yield from _rows_of_rust(collection)
@@ -62,15 +74,30 @@ def _of_python(situation: Situation) -> Iterator[Gate]:
     collection = situation.collection
     yield from _migrations(collection.database, situation.release)
     yield from _home(collection)
-    text = collection.row.config_json_str
-    if text is not None and "_type" not in text:
-        yield Gate("_type", "the configuration of the collection is that of 1.x")
+    yield from _queue_config(collection, "Unable to decode configuration")
+    yield from _configuration(collection.row.config_json_str)
     if collection.vector_segment_id is None or collection.metadata_segment_id is None:
         yield Gate("StopIteration", "SQLite names no segment that a write could go to", only=WRITES)
-    yield from _segments(collection, "KeyError", "KeyError", "StopIteration")
+    for scope, only in (("METADATA", ()), ("VECTOR", OF_VECTORS)):
+        for why in _strange_types(collection, scope, OF_PYTHON):
+            yield Gate("StopIteration", why, only=only)
+    yield from _segments(collection, ("KeyError", "KeyError"))
     yield from _width(collection)
     yield from _queue_of_python(situation)
     yield from _rows_of_python(collection)
+
+
+def _configuration(text: str | None) -> Iterator[Gate]:
+    """0.6.3 names the class of every configuration in it; nothing at all is taken for the defaults."""
+    if text is not None and not _is_json(text):
+        yield Gate("JSONDecodeError", "config_json_str is no JSON")
+        return
+    told = json.loads(text or "null")
+    inner = told.values() if isinstance(told, dict) else ()
+    if isinstance(told, dict) and "_type" not in told:
+        yield Gate("_type", "the configuration of the collection does not say its type, as that of 1.x")
+    elif any(isinstance(one, dict) and "_type" not in one for one in inner):
+        yield Gate("Invalid configuration type", "the configuration of the index does not say its type")
 
 
 def _width(collection: Collection) -> Iterator[Gate]:
@@ -164,16 +191,26 @@ def _home(collection: Collection) -> Iterator[Gate]:
         yield Gate("not found|does not exist|Could not connect to tenant", f"the {what} has no row", True)
 
 
-def _segments(collection: Collection, vector: str, metadata: str, unknown: str) -> Iterator[Gate]:
-    known = {VECTOR_TYPE, METADATA_TYPE}
-    rows = [*collection.segment_rows("VECTOR"), *collection.segment_rows("METADATA")]
-    for row in rows:
-        if row.type not in known:
-            yield Gate(unknown, f"the type of a segment is {row.type!r}")
+def _segments(collection: Collection, missing: tuple[str, str]) -> Iterator[Gate]:
+    """Vector and METADATA segment, each with the error where there is no row of it."""
     if collection.vector_segment_id is None:
-        yield Gate(vector, "SQLite names no vector segment")
+        yield Gate(missing[0], "SQLite names no vector segment")
     if collection.metadata_segment_id is None:
-        yield Gate(metadata, "SQLite names no metadata segment")
+        yield Gate(missing[1], "SQLite names no metadata segment")
+
+
+def _strange_types(collection: Collection, scope: str, known: frozenset[str]) -> Iterator[str]:
+    for row in collection.segment_rows(scope):
+        if row.type not in known:
+            yield f"the type of a segment is {row.type!r}"
+
+
+def _queue_config(collection: Collection, error: str) -> Iterator[Gate]:
+    """Whether the queue is purged is read when a client is made."""
+    found = collection.database.rows("SELECT config_json_str FROM embeddings_queue_config LIMIT 1")
+    for (text,) in () if isinstance(found, Absent) else found:
+        if isinstance(text, str) and not _is_json(text):
+            yield Gate(error, "the configuration of the queue is no JSON", at_open=True)
 
 
 def _settings(collection: Collection) -> Iterator[Gate]:
@@ -189,6 +226,17 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _behind_the_map(collection: Collection) -> Iterator[Gate]:
+    """1.x wants the file to end where the pickle does; Python stops reading there."""
+    vector = collection.vector
+    raw = None if isinstance(vector, Absent) else map_bytes(vector.path(ID_MAP_FILE))
+    if raw is None or isinstance(raw, BadIdMap) or not isinstance(collection.id_map, IdMap):
+        return
+    more = len(raw) - scan(memoryview(raw)).end
+    if more:
+        yield Gate("trailing bytes found", f"{more} bytes stand behind the end of the id map")
 
 
 def _marks(collection: Collection) -> Iterator[Gate]:

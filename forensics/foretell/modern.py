@@ -52,7 +52,7 @@ def _answer(situation: Situation, process: Process, call: str) -> Foretold:
     if call in ("count", "get"):
         return Foretold(call=call, outcome="returns", reaches=len(records), ids=frozenset(records))
     if situation.dimension is None:
-        return _without_dimension(call)
+        return _without_dimension(call, records)
     if call in ("get with embeddings", "peek"):
         return with_embeddings(call, process.index, records if call != "peek" else records[:PEEKED])
     chosen = None
@@ -62,10 +62,11 @@ def _answer(situation: Situation, process: Process, call: str) -> Foretold:
     return searched(call, process.index, k, chosen)
 
 
-def _without_dimension(call: str) -> Foretold:
-    """The engine takes the collection for one that was never written to."""
+def _without_dimension(call: str, records: tuple[str, ...]) -> Foretold:
+    """The engine takes the collection for one that was never written to: ids, and no vectors."""
+    ids = {"get with embeddings": records, "peek": records[:PEEKED]}.get(call, ())
     why = "SQLite has no dimension for this collection, so nothing is searched"
-    return Foretold(call=call, outcome="returns", reaches=0, ids=frozenset(), why=why)
+    return Foretold(call=call, outcome="returns", reaches=0, ids=frozenset(ids), why=why)
 
 
 def _added(situation: Situation) -> Foretold:

@@ -19,7 +19,10 @@ START = -1
 class Buffered:
     """The vector segment in memory: the index as last written to, and the batch of rows that it does not have yet."""
 
-    def __init__(self, disk: Disk, load: Loading, sync_threshold: int, batch_size: int) -> None:
+    def __init__(
+        self, disk: Disk, load: Loading, sync_threshold: int, batch_size: int, width: int | None = None
+    ) -> None:
+        """`width`: the bytes of a vector of the index; where there is none, of the first that comes."""
         self.disk, self.load = disk, load
         self.sync, self.batch = sync_threshold, batch_size
         self.index = Index(disk, loaded=load.state != "none")
@@ -30,6 +33,7 @@ class Buffered:
         self.since_batch = self.since_flush = 0
         self.mark, self.notes = _start(disk, load), ()
         self.queue_start = vector_start(disk, load)
+        self.width = width
 
     def replay(self) -> None:
         """What the queue holds above the watermark, row by row; an error is logged, and the next row comes."""
@@ -55,7 +59,10 @@ class Buffered:
         self.since_batch += 1
         self.since_flush += 1
         if row.vector_bytes and not self.started:
+            self.width = row.vector_bytes
             self._begin()
+        if row.vector_bytes and self.width not in (None, row.vector_bytes):
+            raise Stuck(f"the vector of row {row.seq_id} has another dimension than the index")
         if not self.started:
             return
         self.mark = max(self.mark, row.seq_id)

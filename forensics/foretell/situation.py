@@ -11,6 +11,7 @@ from forensics.foretell.foretold import Foretold
 from forensics.foretell.holding import held
 from forensics.foretell.loading import Loading
 from forensics.readers.embeddings_queue import ADD, QueueRow
+from forensics.sources import dimension_of
 from forensics.store import Collection
 
 MOST_WRITES = 20_000
@@ -68,6 +69,6 @@ class Situation:
 
     def fresh_rows(self) -> tuple[QueueRow, ...]:
         """The rows that the added records make."""
-        first, width = self.disk.next_seq, 4 * (self.dimension or 8)
+        first, width = self.disk.next_seq, 4 * (dimension_of(self.collection) or 8)
         names = (f"\0added-{number}" for number in range(self.writes))
         return tuple(QueueRow(first + n, ADD, name, width, "FLOAT32") for n, name in enumerate(names))

@@ -11,6 +11,7 @@ from forensics.foretell.loading import Loading
 from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
 from forensics.foretell.situation import Situation
 from forensics.readers.id_map import BadIdMap, IdMap
+from forensics.sources import dimension_of
 
 PEEKED = 10
 RUNS = "the id map names what no id map has, and 0.6.3 unpickles with Python, which executes that"
@@ -55,7 +56,9 @@ def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffe
         )
     if load.state == "refused":
         return Foretold(call=call, outcome="raises", error=load.error, why=load.why)
-    segment = Buffered(disk, load, situation.sync_threshold, situation.batch_size)
+    wide = dimension_of(situation.collection)
+    width = None if wide is None else 4 * wide
+    segment = Buffered(disk, load, situation.sync_threshold, situation.batch_size, width)
     segment.replay()
     return segment
 
