@@ -27,7 +27,7 @@ NO_DATABASE = ("CF001", "CF002", "CF003")
 """Without a database nothing else is asked."""
 LEVELS = ("CF1", "CF0", "CF8", "CF3", "CF4", "CF5", "CF2", "CF7", "CF6")
 """In this order they are asked; before the vectors and the graph there is a first verdict."""
-SLOW = LEVELS.index("CF7")
+SLOW, READS_VECTORS = LEVELS.index("CF7"), ("CF505",)
 NO_CATALOGUE = (*NO_DATABASE, "CF008", "CF101", "CF102", "CF104")
 """Why a store may name no collection although it has some: what is asked of each was then not looked at."""
 
@@ -115,6 +115,7 @@ def _rank(check: Check) -> tuple[int, str, bool]:
     masking = [code for code, masked in MASKS.items() if check.code in masked and code[:3] == check.code[:3]]
     last = max([check.code, *masking])
     level = -1 if check.code in NO_DATABASE else LEVELS.index(check.code[:3])
+    level = SLOW if check.code in READS_VECTORS else level
     return level + (10 if check.run != "default" else 0), last, last != check.code
 
 

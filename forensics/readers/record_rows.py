@@ -6,6 +6,7 @@ be cut into the same cells again, rows are fetched.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -18,6 +19,12 @@ from forensics.readers.columns import Column, column_of_lines
 
 if TYPE_CHECKING:
     from forensics.readers.database import Database
+
+
+_Part = tuple[int, str, str, int, int]
+"""How many rows, their rowids and their ids as texts, how many numbers are integers, and the highest."""
+STEP, MOST = 1 << 14, 100_000
+"""Rowids that are asked for at once, and at most so many questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +103,51 @@ def read_rows(database: Database, segment: str) -> MetadataRows | Absent:
 
 
 def _listed(database: Database, segment: str) -> ListedRows | None:
-    """Ids and rowids, put into one text each by SQLite; None where some id is no text or holds a line break."""
+    """Ids and rowids, put into texts by SQLite; None where some id is no text or holds a line break."""
     segments = database.segments
     alone = not isinstance(segments, Absent) and sum(row.scope == "METADATA" for row in segments) == 1
-    seqs = "sum(typeof(seq_id) = 'integer'), max(seq_id)" if alone else "NULL, NULL"
+    rowids, texts, highest, integers = list[np.ndarray](), list[str](), list[int](), True
+    for part in _parts(database, segment) if alone else [_part(database, segment)]:
+        if part is None:
+            return None
+        count, numbers, names, whole, top = part
+        if count:
+            rowids.append(_numbers(numbers))
+            texts.append(names)
+            integers = integers and whole == count
+            highest.append(top)
+        if count and (names.count("\n") + 1 != count or len(rowids[-1]) != count):
+            return None
+    if not texts:
+        return None
+    return ListedRows("\n".join(texts), np.concatenate(rowids), max(highest) if alone and integers else None)
+
+
+def _parts(database: Database, segment: str) -> Iterator[_Part | None]:
+    """By rowid, which costs no more than an index where the segment is alone, and in parts that stay in the cache."""
+    found = database.rows("SELECT min(id), max(id) FROM embeddings NOT INDEXED")
+    if isinstance(found, Absent) or found[0][0] is None:
+        yield None
+        return
+    low, high = found[0]
+    step = max(STEP, (high - low) // MOST + 1)
+    for first in range(low, high + 1, step):
+        yield _part(database, segment, (first, min(first + step - 1, high)))
+
+
+def _part(database: Database, segment: str, within: tuple[int, int] | None = None) -> _Part | None:
+    """The rows, of these rowids where they are given; None where some id is no text."""
+    seqs = "NULL, NULL" if within is None else "sum(typeof(seq_id) = 'integer'), max(seq_id)"
+    there = "WHERE" if within is None else "NOT INDEXED WHERE id BETWEEN ? AND ? AND"
     answer = database.rows(
         "SELECT count(*), sum(typeof(embedding_id) = 'text'), group_concat(id), group_concat(embedding_id, char(10)),"
-        f" {seqs} FROM embeddings {'NOT INDEXED' if alone else ''} WHERE segment_id = ?",  # by rowid where it costs no more
-        (segment,),
+        f" {seqs} FROM embeddings {there} segment_id = ?",
+        (*(within or ()), segment),
     )
-    if isinstance(answer, Absent) or not answer[0][0] or answer[0][0] != answer[0][1]:
+    if isinstance(answer, Absent) or answer[0][0] != (answer[0][1] or 0):
         return None
-    count, _, numbers, names, whole, highest = answer[0]
-    rowids = _numbers(numbers)
-    found = ListedRows(names, rowids, highest if whole == count else None)
-    return found if names.count("\n") + 1 == count == len(rowids) else None
+    count, _, *rest = answer[0]
+    return (count, *rest)
 
 
 def _numbers(text: str) -> np.ndarray:
