@@ -49,6 +49,7 @@ PIECES = (
     tests("properties", "", "tests/properties", FORENSICS_HYPOTHESIS="nightly", FORENSICS_NIGHTLY="1"),
     tests("combined", "", "tests/corpus/test_combined.py", FORENSICS_NIGHTLY="1"),
     tests("browser", "browser"),
+    Piece("corpus", ("-P", "-m", "forensics.testing.corpus")),
     Piece("natural", ("scripts/natural_corpus.py", "--seeds", "0-14", "--table", "docs/NATURAL.md")),
     Piece(
         "foretold",

@@ -24,6 +24,15 @@ OF_THE_PLAN = ("CF009",)
 load_checks()
 
 
+SAFETY = {
+    "safe": r"\bsafe\b|nothing (is|else|that)|none is needed|--also-fix",
+    "lossy": r"los(sy?|es?|t)\b|by hand|nothing is repaired",
+    "manual": r"by hand|manual|none is needed|see the reasons|report the|matching client",
+    "embedder": r"embed|by hand",
+}
+"""What a page says of a remedy, by what its row says that it is at best."""
+
+
 def recipe(code: str) -> str:
     """The part of a page that says how to reproduce it."""
     return re.split(r"^## How to reproduce it", page(code), flags=re.MULTILINE)[1]
@@ -41,6 +50,31 @@ def test_a_check_runs_when_its_row_says() -> None:
 
 def test_every_row_has_a_page_and_every_page_a_row() -> None:
     assert {path.stem for path in (ROOT / "forensics" / "explain").glob("*.md")} == set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_page_says_of_the_remedy_what_the_row_says(code: str) -> None:
+    (remedy,) = re.findall(r"^## Remedy\n(.*?)^## ", page(code), flags=re.MULTILINE | re.DOTALL)
+    assert re.search(SAFETY[catalogue()[code].remedy_at_best], remedy, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if MENU.of(code)])
+def test_a_damage_is_seen_by_the_run_that_the_row_says(code: str) -> None:
+    run = catalogue()[code].run
+    assert {entry.deep for entry in MENU.of(code).values()} == {run == "deep"}
+    assert {entry.embedder for entry in MENU.of(code).values()} >= {run == "embedder"}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_corpus_page_has_the_code_as_its_row_says(code: str) -> None:
+    """Its name and severity, damages that are on the menu, and that all of them were found."""
+    text = (ROOT / "docs" / "CORPUS.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\| {code} (.*) \|$", text, flags=re.MULTILINE)
+    name, severity, found, *_, shown = line.split(" | ")
+    assert (name, severity) == (catalogue()[code].name, catalogue()[code].severity)
+    assert re.fullmatch(r"(\d+) of \1", found)
+    if MENU.of(code):
+        assert set(shown.split(", ")) <= set(MENU.of(code))
 
 
 @pytest.mark.parametrize("code", CODES)
