@@ -8,32 +8,38 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.places import examples, in_table, needed
-from forensics.checks.registry import check, finding
+from forensics.checks.registry import CannotLook, check, finding
 from forensics.model import Finding, Remedy
 from forensics.readers.database import Database
+from forensics.readers.record_rows import MetadataRows
 from forensics.store import Collection
 
-DOCSIZE = "embedding_fulltext_search_docsize"
-"""One small row per document; its id is that of the record. Reading it costs a hundredth of reading the
-documents."""
 DOCUMENT = "chroma:document"
+DESCRIBED = "SELECT DISTINCT id FROM embedding_metadata"
+DOCUMENTED = f"SELECT id FROM embedding_metadata WHERE key = '{DOCUMENT}'"
+IN_FULL_TEXT = "SELECT id FROM embedding_fulltext_search_docsize"
+"""One small row per document; its id is that of the record."""
+OF_BEFORE_1 = "SELECT id FROM embeddings WHERE typeof(seq_id) != 'integer' LIMIT 1"
+"""0.4 leaves the text of a deleted record in the full-text index, under a rowid that another record may get."""
 
 
 @check("CF707", needs=("rows",))
 def record_without_content(collection: Collection) -> Iterator[Finding]:
-    """Records without a document although at least half of the others have one."""
+    """Records without a document, or without any metadata, although at least half of the others have it."""
     rows, database = needed(collection.rows), collection.database
-    if not len(rows) or DOCSIZE not in database.tables or _same_ids(database, DOCSIZE, "embeddings"):
+    if not len(rows) or _all_documented(database):
         return
-    documents = _ids_of(database, f"SELECT id FROM {DOCSIZE}")
-    if documents is None:
-        return
-    bare = rows.rowids[~np.isin(rows.rowids, documents)]
+    bare = _without(rows, database, DOCUMENTED)
+    if bare.size and 2 * bare.size > len(
+        rows
+    ):  # the collection has few documents or none: by any metadata then
+        bare = _without(rows, database, DESCRIBED)
     if not bare.size or 2 * bare.size > len(rows):
         return
+    kept = _in_full_text(database, bare)
+    lost = bool(kept.size) and not _ids_of(database, OF_BEFORE_1).size
     at = np.flatnonzero(np.isin(rows.rowids, bare)).tolist()
     ids = [rows.ids[row] for row in at]
-    empty = bare[~np.isin(bare, _with_metadata(database, bare))]
     yield finding(
         "CF707",
         collection,
@@ -43,52 +49,73 @@ def record_without_content(collection: Collection) -> Iterator[Finding]:
         found={
             "with_document": len(rows) - int(bare.size),
             "without_document": int(bare.size),
-            "without_metadata_too": int(empty.size),
+            "without_metadata_too": int(np.setdiff1d(bare, _ids_of(database, DESCRIBED)).size),
+            "in_the_full_text_index": int(kept.size),
             "ids": examples(ids),
         },
         where=(in_table("embedding_metadata", f"no {DOCUMENT} for rowids {examples(bare)}"),),
-        means=(
-            "These records have a vector and no text. Some clients fail on them, and they cannot be "
-            "embedded again."
-        ),
-        remedy=Remedy(action="ask-the-source", safety="manual"),
-        lists={"ids": ids, "rowids": bare},
+        means=_MEANS_LOST if lost else _MEANS_BARE,
+        remedy=_RESTORE if lost else _ASK,
+        severity="error" if lost else "note",
+        lists={"ids": ids, "rowids": bare, "in_full_text": kept},
     )
 
 
-def _same_ids(database: Database, left: str, right: str) -> bool:
-    """True where two tables hold the same ids: the same unbroken range, or else as far as their number, sum and
-    sum of squares (modulo a prime) tell."""
-    ranges = [_range(database, table) for table in (left, right)]
+_MEANS_BARE = (
+    "These records have a vector and no text. Some clients fail on them, and they cannot be embedded again."
+)
+_MEANS_LOST = (
+    "get() returns these records without their text. Chroma writes and removes a document in embedding_metadata and in "
+    "the full-text index together: where only the index has it, its row was lost."
+)
+
+
+_RESTORE = Remedy(action="restore-documents", safety="safe")
+_ASK = Remedy(action="ask-the-source", safety="manual")
+
+
+def _in_full_text(database: Database, bare: np.ndarray) -> np.ndarray:
+    """Those of the rowids `bare` whose document the full-text index has; none where a table of it is gone (CF106)."""
+    found = database.column(IN_FULL_TEXT)
+    return bare[:0] if isinstance(found, Absent) else np.intersect1d(bare, found)
+
+
+def _all_documented(database: Database) -> bool:
+    """True where as many documents as records are there and their ids are the same unbroken range, or else as far as
+    sums and sums of squares (modulo a prime) tell."""
+    documents = f"embedding_metadata WHERE key = '{DOCUMENT}'"
+    ranges = [_range(database, table) for table in ("embeddings WHERE true", documents)]
     if None not in ranges:
         return ranges[0] == ranges[1]
     sums = "count(*), total(id), total(id * id % 2147483647)"
-    found = [database.rows(f"SELECT {sums} FROM {table}") for table in (left, right)]
+    found = [database.rows(f"SELECT {sums} FROM {table}") for table in ("embeddings", documents)]
     return not isinstance(found[0], Absent) and found[0] == found[1]
 
 
-def _range(database: Database, table: str) -> tuple[int, int] | None:
-    """The lowest and highest id of a table whose ids (rowids, so distinct integers) have no gap; else None."""
-    ends = "(SELECT count(*) FROM {0} NOT INDEXED), (SELECT min(id) FROM {0}), (SELECT max(id) FROM {0})"
-    found = database.rows(f"SELECT {ends.format(table)}")
+def _range(database: Database, rows: str) -> tuple[int, int] | None:
+    """The lowest and highest id of rows whose ids (distinct integers) have no gap; else None."""
+    found = database.rows(
+        f"SELECT (SELECT count(*) FROM {rows}), (SELECT min(id) FROM {rows}), (SELECT max(id) FROM {rows})"
+    )
     if isinstance(found, Absent) or not all(isinstance(cell, int) for cell in found[0]):
         return None
     count, low, high = found[0]
     return (low, high) if high - low + 1 == count else None
 
 
-def _ids_of(database: Database, sql: str, parameters: tuple[object, ...] = ()) -> np.ndarray | None:
-    found = database.rows(sql, parameters)
+def _without(rows: MetadataRows, database: Database, sql: str) -> np.ndarray:
+    """(k,) rowids of the collection's records that the query does not have."""
+    return rows.rowids[~np.isin(rows.rowids, _ids_of(database, sql))]
+
+
+def _ids_of(database: Database, sql: str) -> np.ndarray:
+    """(n,) int64; past an index that cannot be read (CF103). Raises CannotLook where the table cannot be read."""
+    found = database.column(sql)
     if isinstance(found, Absent):
-        return None
-    return np.fromiter((row[0] for row in found if isinstance(row[0], int)), dtype=np.int64)
-
-
-def _with_metadata(database: Database, rowids: np.ndarray) -> np.ndarray:
-    """Those of `rowids` that have a row of metadata of any key."""
-    sql = "SELECT DISTINCT id FROM embedding_metadata WHERE id IN (SELECT value FROM json_each(?))"
-    found = _ids_of(database, sql, (str(rowids.tolist()),))
-    return np.empty(0, dtype=np.int64) if found is None else found
+        found = database.column(sql.replace("embedding_metadata", "embedding_metadata NOT INDEXED"))
+    if isinstance(found, Absent):
+        raise CannotLook(found.reason)
+    return found
 
 
 _NOT_TEXT = (
@@ -104,7 +131,7 @@ def document_not_text(collection: Collection) -> Iterator[Finding]:
     """The document of a record is a number or a BLOB."""
     rows, database = needed(collection.rows), collection.database
     parts = [_ids_of(database, f"SELECT id FROM embedding_metadata WHERE {where}") for where in _NOT_TEXT]
-    bad = np.unique(np.concatenate([np.empty(0, np.int64), *(part for part in parts if part is not None)]))
+    bad = np.unique(np.concatenate(parts))
     at = np.flatnonzero(np.isin(rows.rowids, bad)).tolist() if bad.size else []
     if not at:
         return

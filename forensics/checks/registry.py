@@ -74,7 +74,7 @@ def finding(
     causes: Sequence[Cause] = (),
     lists: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
 ) -> Finding:
-    """A finding with the name and severity of the catalogue; `severity` only where a check may lower it."""
+    """A finding with the name and severity of the catalogue; `severity` only where a check knows it better."""
     row = lookup(code)
     return Finding(
         code=code,

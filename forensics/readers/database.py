@@ -86,6 +86,7 @@ class Database:
 
     def __init__(self, path: Path, how: How, connection: sqlite3.Connection, opened: Path) -> None:
         self.path, self.how, self.connection, self.opened = path, how, connection, opened
+        self._columns: dict[str, np.ndarray | Absent] = {}
 
     @classmethod
     def open(cls, path: Path, *, in_use: bool, scratch: Path, held_here: bool = False) -> Database | Absent:
@@ -144,6 +145,17 @@ class Database:
         except sqlite3.Error as error:
             return _sql_absent(error)
         return self._tolerant_rows(sql, parameters)
+
+    def column(self, sql: str) -> np.ndarray | Absent:
+        """(n,) int64: the integers in the first column of a query; asked of the database once."""
+        if sql not in self._columns:
+            found = self.rows(sql)
+            self._columns[sql] = (
+                found
+                if isinstance(found, Absent)
+                else np.fromiter((row[0] for row in found if isinstance(row[0], int)), dtype=np.int64)
+            )
+        return self._columns[sql]
 
     def _tolerant_rows(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]] | Absent:
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")

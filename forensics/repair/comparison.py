@@ -36,6 +36,7 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
     "convert-sequence-ids": frozenset({"max_seq_id"}),
     "set-dimension": frozenset({"collections"}),
     "restore-migrations": frozenset({"migrations"}),
+    "restore-documents": frozenset({"embedding_metadata"}),
     "restore-tenants": frozenset({"tenants", "databases"}),
     "mend-segment-rows": frozenset({"segments", "embeddings"}),
     "mend-configuration": frozenset(

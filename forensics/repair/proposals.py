@@ -17,6 +17,7 @@ ORDER = (
     "convert-sequence-ids",
     "set-dimension",
     "rebuild-indexes",
+    "restore-documents",
     "rebuild-full-text",
     "restore-watermark",
     "insert-watermark",

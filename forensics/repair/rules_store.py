@@ -17,6 +17,7 @@ SIMPLE: Mapping[str, tuple[str, str]] = {
     "CF106": ("rebuild-full-text", "Build the full-text index again from the documents"),
     "CF107": ("rebuild-full-text", "Build the full-text index again from the documents"),
     "CF214": ("rebuild-full-text", "Build the full-text index again, so that pending writes can be applied"),
+    "CF707": ("restore-documents", "Give records the document back that the full-text index still has"),
     "CF108": ("quarantine-orphan-rows", "Move rows that belong to no segment into the case"),
     "CF109": ("quarantine-orphan-rows", "Move rows that belong to no segment into the case"),
     "CF110": ("mend-segment-rows", "Insert the missing row of segments"),

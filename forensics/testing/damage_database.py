@@ -93,6 +93,12 @@ def replace_full_text(store: Path, seed: int = 0) -> None:
     change(store, f"UPDATE {FULL_TEXT} SET string_value = 'another text' WHERE rowid IN (3, 4, 5)")
 
 
+@damage("document-rows-removed", "CF707")
+def remove_document_rows(store: Path, seed: int = 0) -> None:
+    """Deletes all metadata of three records by hand; the full-text index still has their documents."""
+    change(store, "DELETE FROM embedding_metadata WHERE id IN (6, 7, 8)")
+
+
 @damage("rows-orphaned", "CF108")
 def orphan_rows(store: Path, seed: int = 0) -> None:
     """Inserts a record of a segment that does not exist, and metadata of a record that does not."""

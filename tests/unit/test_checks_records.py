@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forensics as fx
 from forensics.checks.id_text import alike, malformed, trimmed
 from forensics.model import Finding
 from forensics.testing.damage import damage_menu
@@ -173,6 +177,51 @@ def test_records_without_a_document_are_a_note(sample: Sample) -> None:
     finding = named(diagnosed(store), "CF707")
     assert (finding.severity, finding.count, finding.lists["rowids"]) == ("note", 3, [3, 4, 5])
     assert finding.found["without_metadata_too"] == 0
+
+
+def test_documents_that_only_the_full_text_index_has_are_lost_and_come_back(
+    sample: Sample, tmp_path: Path
+) -> None:
+    store = sample("1.5.9/healthy")
+    was = _documents(store)
+    damage_menu()["document-rows-removed"](store)
+    finding = named(diagnosed(store), "CF707")
+    assert (finding.severity, finding.count) == ("error", 3)
+    assert finding.found["in_the_full_text_index"] == finding.found["without_metadata_too"] == 3
+    assert (finding.remedy.action, finding.remedy.safety) == ("restore-documents", "safe")
+    fx.plan(store, case=tmp_path / "case", engine="none")
+    fx.apply(tmp_path / "case", yes=True)
+    assert _documents(store) == was
+    assert "CF107" not in fx.diagnose(store, deep=True).codes()
+
+
+def _documents(store: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database:
+        key = "key = 'chroma:document'"
+        return database.execute(
+            f"SELECT id, string_value FROM embedding_metadata WHERE {key} ORDER BY id"
+        ).fetchall()
+
+
+def test_a_text_that_0_4_may_have_left_to_another_record_is_for_a_person(sample: Sample) -> None:
+    store = sample("0.4.24/healthy")
+    damage_menu()["document-rows-removed"](store)
+    finding = named(diagnosed(store), "CF707")
+    assert finding.found["in_the_full_text_index"] == 3
+    assert (finding.severity, finding.remedy.safety) == ("note", "manual")
+
+
+def test_what_only_the_full_text_index_has_is_kept_when_it_is_built_anew(
+    sample: Sample, tmp_path: Path
+) -> None:
+    store = sample("1.5.9/healthy")
+    damage_menu()["document-rows-removed"](store)
+    case = tmp_path / "case"
+    found = fx.diagnose(store, deep=True, case=case)
+    fx.plan(store, diagnosis=found, case=case, engine="none", decline=("CF707",))
+    fx.apply(case, yes=True)
+    (kept,) = (case / "evidence").glob("full-text-only-*.jsonl")
+    assert [json.loads(line)["rowid"] for line in kept.read_text("utf-8").splitlines()] == [6, 7, 8]
 
 
 def test_documents_that_are_no_text(damaged: Callable[..., Finding]) -> None:

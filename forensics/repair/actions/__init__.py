@@ -23,6 +23,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.directories import DIRECTORIES
     from forensics.repair.actions.foreign import FOREIGN
     from forensics.repair.actions.frame import FRAME
+    from forensics.repair.actions.full_text import FULL_TEXT_ACTIONS
     from forensics.repair.actions.marks import MARKS
     from forensics.repair.actions.names import NAMES
     from forensics.repair.actions.rows import ROWS
@@ -33,6 +34,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
         **DATABASE_ACTIONS,
         **DIRECTORIES,
         **FRAME,
+        **FULL_TEXT_ACTIONS,
         **FOREIGN,
         **NAMES,
         **VECTORS,

@@ -1,4 +1,4 @@
-"""Repairs of the database file itself: journal, full-text index, types, dimensions, rows that belong to
+"""Repairs of the database file itself: journal, types, dimensions, rows that belong to
 nothing.
 """
 
@@ -12,16 +12,10 @@ from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import DATABASE, SeqId
+from forensics.repair.actions.full_text import FILL_FULL_TEXT, FULL_TEXT
 from forensics.repair.actions.work import Work
 
 Report = dict[str, Json]
-FULL_TEXT = "embedding_fulltext_search"
-CREATE_FULL_TEXT = f"CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(string_value, tokenize='trigram')"
-"""As metadb migration 3 makes it."""
-FILL_FULL_TEXT = (
-    f"INSERT INTO main.{FULL_TEXT} (rowid, string_value) SELECT id, string_value FROM main.embedding_metadata"
-    " WHERE key = 'chroma:document' AND string_value IS NOT NULL"
-)
 
 
 def settle_journal(work: Work) -> Report:
@@ -84,38 +78,6 @@ def _copy_schema_and_rows(connection: sqlite3.Connection) -> None:
     for _, _, create in (item for item in items if item[0] != "table"):
         connection.execute(create)
     connection.execute("COMMIT")
-
-
-def rebuild_full_text(work: Work) -> Report:
-    """The full-text table holds exactly the documents of `embedding_metadata`, and its index agrees with
-    them.
-    """
-    with work.database() as connection:
-        _drop_full_text(connection)
-        connection.execute(CREATE_FULL_TEXT)
-        done = connection.execute(FILL_FULL_TEXT)
-        return {"documents": done.rowcount}
-
-
-def _drop_full_text(connection: sqlite3.Connection) -> None:
-    """Without the table and whatever shadow tables are left of it, sound or not."""
-    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    if FULL_TEXT in names:
-        try:
-            connection.execute(f"DROP TABLE {FULL_TEXT}")
-            return
-        except sqlite3.Error:
-            _forget(connection, FULL_TEXT)
-    for name in names:
-        if name.startswith(f"{FULL_TEXT}_"):
-            connection.execute(f"DROP TABLE IF EXISTS {name}")
-
-
-def _forget(connection: sqlite3.Connection, table: str) -> None:
-    """The schema no longer names a virtual table whose shadow tables are too damaged for DROP."""
-    connection.execute("PRAGMA writable_schema = ON")
-    connection.execute("DELETE FROM sqlite_master WHERE name = ?", (table,))
-    connection.execute("PRAGMA writable_schema = RESET")
 
 
 def convert_sequence_ids(work: Work) -> Report:
@@ -209,7 +171,6 @@ def vacuum(work: Work) -> Report:
 DATABASE_ACTIONS: dict[str, Callable[[Work], Report]] = {
     "settle-journal": settle_journal,
     "rebuild-indexes": rebuild_indexes,
-    "rebuild-full-text": rebuild_full_text,
     "convert-sequence-ids": convert_sequence_ids,
     "set-dimension": set_dimension,
     "quarantine-orphan-rows": quarantine_orphan_rows,
