@@ -174,6 +174,7 @@ class Buffered:
             outcome="returns",
             reaches=min(max(k, 0), len(buffered) + len(kept)),
             ids=frozenset(ids) if len(buffered) + len(kept) <= k else None,
+            fewer=updates,  # in the merged list a new vector takes the place of its old one, and of a neighbour's
             confidence="likely" if updates else "certain",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import forensics as fx
 from forensics import samples
 from forensics.foretell.calls import CALLS, RELEASES
 from forensics.seal import compare, seal
-from forensics.testing.foretelling import compared
-from forensics.testing.foretold_page import Tally
+from forensics.testing.damage import damage_menu
+from forensics.testing.foretelling import compared, run
+from forensics.testing.foretold_page import Found, Tally, page
+from forensics.testing.foretold_stores import Part
 
 Sample = Callable[[str], Path]
 AIM = 0.99
@@ -67,11 +70,73 @@ def test_an_older_release_stops_at_migrations_that_it_does_not_know(sample: Samp
     assert {call.error for name, call in old.items() if name != "open"} == {"_type"}
 
 
+@pytest.mark.parametrize(
+    ("damage", "release", "call", "outcome", "error"),
+    [
+        ("id-doubled", "1.5.9", "add and reopen", "raises", "Failed to apply logs to the metadata segment"),
+        ("id-doubled", "0.6.3", "add and reopen", "returns", ""),
+        ("table-page-zeroed", "1.0.20", "count", "returns", ""),
+        ("table-page-zeroed", "0.6.3", "get", "raises", "malformed"),
+        ("dimension-changed", "1.2.1", "query", "raises", "expecting embedding with dimension"),
+        ("dimension-changed", "1.2.1", "get with embeddings", "returns", ""),
+        ("id-map-appended-to", "1.5.9", "count", "raises", "trailing bytes found"),
+        ("id-map-appended-to", "0.6.3", "peek", "returns", ""),
+        ("id-map-hostile", "0.6.3", "peek", "undefined", ""),
+        ("id-map-hostile", "0.6.3", "count", "returns", ""),
+        ("operation-unknown", "0.6.3", "query", "raises", "KeyError"),
+        ("header-appended-to", "1.0.20", "query", "returns", ""),
+        ("neighbour-out-of-range", "0.6.3", "query", "undefined", ""),
+        ("segment-type-changed", "0.6.3", "count", "returns", ""),
+        ("segment-type-changed", "0.6.3", "query", "raises", "StopIteration"),
+        ("queue-config-cut", "1.2.1", "open", "raises", "Failed to parse legacy config"),
+        ("migration-of-the-future", "0.6.3", "count", "returns", ""),
+        ("collection-doubled", "1.5.9", "get", "returns", ""),
+    ],
+)
+def test_each_release_has_its_own_way_with_a_damage(
+    sample: Sample, damage: str, release: str, call: str, outcome: str, error: str
+) -> None:
+    store = sample("0.6.3/healthy")
+    damage_menu()[damage](store)
+    told = calls(store, release)[call]
+    assert (told.outcome, error in told.error) == (outcome, True), told
+    assert (told.may_destroy > 0) == (outcome == "undefined")
+
+
+def test_the_page_says_what_differs_and_what_could_not_be_made(sample: Sample) -> None:
+    tally = Tally(agree=2, differ=1, undefined=3, missed=4, differences=["count: 3 foretold, 2 came"])
+    text = page([Found("Some", {"1.5.9": {"one": tally}}, {"other": "no place"})], "a command")
+    assert "Of 6 calls 3 were foretold, and 2 of these (66.6 %)" in text
+    assert "- one under 1.5.9: count: 3 foretold, 2 came" in text
+    assert "- 1.5.9: one (3)" in text
+    assert "- other: no place" in text
+
+
+def test_answers_are_kept_by_the_bytes_they_are_about(sample: Sample, tmp_path: Path) -> None:
+    part = Part("One", {"a": partial(samples.restore, "1.5.9/pickle-truncated")}, ("1.5.9",))
+    first = run(part, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_text(kept.read_text(encoding="utf-8").replace('"ok": false', '"ok": true'), encoding="utf-8")
+    again = run(part, tmp_path)
+    assert (first.every[0].differ, again.every[0].differ > 0) == (0, True)
+
+
 @pytest.mark.parametrize("name", ["0.6.3/healthy", "1.2.1/peek-failure", "1.5.9/pickle-lost"])
 def test_the_installed_release_does_what_is_foretold(sample: Sample, name: str) -> None:
     tally = Tally.of(compared(sample(name), "1.5.9"))
     assert tally.missed == 0
     assert (tally.agree, tally.differ, tally.undefined) == (len(CALLS), 0, 0), tally.differences
+
+
+def test_what_keeps_clear_of_memory_that_nobody_wrote_is_foretold(sample: Sample) -> None:
+    store = sample("1.0.20/healthy")  # no row of its queue waits for the index
+    damage_menu()["neighbour-out-of-range"](store)
+    told = calls(store)
+    assert [name for name, call in told.items() if call.outcome == "undefined"] == [
+        *("query", "filtered query", "add and reopen"),
+    ]
+    tally = Tally.of(compared(store, "1.5.9", calls=("count", "get with embeddings", "peek")))
+    assert (tally.agree, tally.missed) == (3, 0), tally.differences
 
 
 def test_a_wrong_foretelling_would_be_noticed(sample: Sample) -> None:
