@@ -92,6 +92,7 @@ def lengths_truncated(collection: Collection) -> Iterator[Finding]:
         remedy=Remedy(
             action="restore-lengths", safety="lossy" if cosine else "safe", loses=lost if cosine else 0
         ),
+        severity=None if cosine else "note",
     )
 
 

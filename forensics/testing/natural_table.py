@@ -42,7 +42,13 @@ EXPLAINS: dict[str, frozenset[str]] = {
         INDEX | LABELS | QUEUE | OF_ANOTHER | IDS | {"CF004", "CF704", "CF705", "CF706", "CF807"}
     ),
     "not-found": frozenset(
-        INDEX | LABELS | IDS | GRAPH | QUEUE | OF_ANOTHER | {"CF004", "CF704", "CF705", "CF706", "CF808"}
+        (INDEX - {"CF305"})
+        | LABELS
+        | IDS
+        | GRAPH
+        | QUEUE
+        | OF_ANOTHER
+        | {"CF004", "CF704", "CF705", "CF706", "CF808"}
     ),
     "later-writes-lost": frozenset(QUEUE | SETTINGS | INDEX | {"CF407", "CF412", "CF010", "CF110"}),
     "swells": frozenset({"CF303", "CF306", "CF307"}),

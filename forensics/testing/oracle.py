@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ TOLERANCE = 1e-4
 BATCH = 50
 LATER = 60
 NEIGHBOURS = 10
+Texts = Sequence[tuple[str, str]]
+Ask = Callable[[list[str]], list[list[str]] | None]
 UNSEEN_SHARE = 0.02
 SWOLLEN, TIMES = 64 << 20, 100
 SEGMENTS = "SELECT s.id, c.name FROM segments s JOIN collections c ON c.id = s.collection"
@@ -168,21 +170,43 @@ def _hear(session: Session, name: str, told: Told) -> None:
 
 
 def _search(session: Session, name: str, texts: dict[str, str | None], space: str) -> None:
-    """A fresh graph, too, has an element or two that searches do not meet: so few are no symptom."""
+    """A fresh graph, too, has elements that searches do not meet, by inner product many: so few are no symptom."""
     given = [(id, text) for id, text in texts.items() if text]
     near = _near(np.array(embed([text for _, text in given])), space)
+    unseen = _unseen(lambda part: session.ask(name, "query", documents=part, k=NEIGHBOURS), given, near)
+    allowed = max(2, UNSEEN_SHARE * len(given))
+    if unseen > allowed and unseen > allowed + 2 * _unseen_when_fresh(session, given, near, space):
+        session.verdict.symptoms[name]["not-found"] += unseen
+
+
+def _unseen(ask: Ask, given: Texts, near: np.ndarray) -> int:
+    """How many of those that are `near` themselves are not found by their own text; 0 where a call fails."""
     unseen = 0
     for start in range(0, len(given), BATCH):
         part = given[start : start + BATCH]
-        found = session.ask(name, "query", documents=[text for _, text in part], k=NEIGHBOURS)
+        found = ask([text for _, text in part])
         if found is None:
-            return
+            return 0
         expected = near[start : start + BATCH]
         unseen += sum(
             id not in ids for (id, _), ids, is_near in zip(part, found, expected, strict=True) if is_near
         )
-    if unseen > max(2, UNSEEN_SHARE * len(given)):
-        session.verdict.symptoms[name]["not-found"] += unseen
+    return unseen
+
+
+def _unseen_when_fresh(session: Session, given: Texts, near: np.ndarray, space: str) -> int:
+    """The same records in a new store of the same release."""
+    path = session.copy.with_name(f"{session.copy.name}-fresh")
+    shutil.rmtree(path, ignore_errors=True)
+    rows = [as_json(Record(id, text, {"control": 1})) for id, text in given]
+    with Engine(path, session.python) as engine:
+        engine.call("create", collection="fresh", space=space)
+        engine.call("write", collection="fresh", how="add", records=rows)
+        unseen = _unseen(
+            lambda part: engine.call("query", collection="fresh", documents=part, k=NEIGHBOURS), given, near
+        )
+    shutil.rmtree(path)
+    return unseen
 
 
 def _near(vectors: np.ndarray, space: str) -> np.ndarray:

@@ -97,10 +97,15 @@ def test_half_of_level_0(damaged: Callable[..., Finding]) -> None:
     assert finding.remedy.loses == finding.found["records_without_vector"] == 125
 
 
-def test_lost_norms_cost_something_under_cosine_alone(damaged: Callable[..., Finding]) -> None:
-    cosine, l2 = damaged("lengths-emptied"), damaged("lengths-emptied", sample="1.2.1/healthy")
-    assert (cosine.remedy.safety, cosine.remedy.loses) == ("lossy", 250)
-    assert (l2.remedy.safety, l2.remedy.loses) == ("safe", 0)
+def test_lost_norms_cost_something_under_cosine_alone(
+    damaged: Callable[..., Finding], sample: Sample
+) -> None:
+    cosine = damaged("lengths-emptied")
+    assert (cosine.severity, cosine.remedy.safety, cosine.remedy.loses) == ("warning", "lossy", 250)
+    store = sample("1.2.1/healthy")
+    damage_menu()["lengths-emptied"](store)
+    l2 = named(diagnosed(store), "CF305")
+    assert (l2.severity, l2.remedy.safety, l2.remedy.loses) == ("note", "safe", 0)
 
 
 def test_link_lists_that_cannot_be_walked(damaged: Callable[..., Finding]) -> None:
