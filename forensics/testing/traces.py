@@ -16,9 +16,11 @@ from forensics.absent import Absent
 from forensics.readers.id_map import IdMap
 from forensics.readers.record_rows import SeqId
 from forensics.store import Collection, open_store
+from forensics.testing.embedder import embed
 from forensics.testing.natural import Content, content_of
 from forensics.testing.natural_corpus import Case
 
+HEAD = 40  # bytes of a vector: ten numbers, before a row in SQLite may go on elsewhere
 OF_THE_PAST = {"lost", "risen", "text-stale"}
 DOCUMENTS = """
     SELECT c.name, e.embedding_id, m.string_value FROM embeddings e
@@ -42,6 +44,10 @@ def left_no_trace(case: Case, symptoms: set[tuple[str, str]]) -> Trace:
         if kinds - OF_THE_PAST
         else []
     )
+    if (wrong := _wrong(case, symptoms)) and (lost := vectors_nowhere(case, wrong)):
+        seen.append(
+            f"the vectors of {lost} documents are nowhere: not in an index, a queue row or freed space"
+        )
     seen += [f"{path.name} is there" for path in case.store.glob("chroma.sqlite3-*") if path.stat().st_size]
     with open_store(case.store) as store:
         seen += [f"{c.name}: {what}" for c in store.collections for what in disagreements(c)]
@@ -52,6 +58,24 @@ def left_no_trace(case: Case, symptoms: set[tuple[str, str]]) -> Trace:
     if not moments:
         seen.append("at no time did the user have just these documents")
     return Trace(bool(seen), tuple(seen) or (f"all is as it was after call {moments[-1]} of {len(past)}",))
+
+
+def vectors_nowhere(case: Case, names: set[str]) -> int:
+    """How many documents of these collections in SQLite have an embedding whose bytes are in no file."""
+    everything = b"".join(path.read_bytes() for path in sorted(case.store.rglob("*")) if path.is_file())
+    uri = f"file:{case.store / 'chroma.sqlite3'}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        texts = [text for name, _, text in database.execute(DOCUMENTS) if text and name in names]
+    vectors = embed(texts).astype("<f4")
+    return sum(vector.tobytes()[:HEAD] not in everything for vector in vectors)
+
+
+def _wrong(case: Case, symptoms: set[tuple[str, str]]) -> set[str]:
+    """Collections with wrong vectors; not under cosine, where the index has them divided by their lengths."""
+    told = case.told()["told"]
+    return {
+        name for name, symptom in symptoms if symptom == "vector-wrong" and told[name]["space"] != "cosine"
+    }
 
 
 def disagreements(collection: Collection) -> list[str]:
