@@ -20,6 +20,7 @@ from forensics.checks.registry import check, finding
 from forensics.checks.replay import written_again
 from forensics.checks.survivors import remedy_for
 from forensics.model import Cause, Finding, Place, Remedy
+from forensics.readers.columns import are_distinct
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import ID_MAP_FILE, LEVEL0_FILE
 from forensics.records import elements_of
@@ -189,10 +190,10 @@ def _element(collection: Collection, element: int) -> Place:
 def label_duplicated(collection: Collection) -> Iterator[Finding]:
     """One label of 1 or more stands on two elements."""
     labels = summary_of(collection).labels
+    if are_distinct(labels[labels >= 1]):
+        return
     values, counts = np.unique(labels[labels >= 1], return_counts=True)
     doubled = values[counts > 1]
-    if not doubled.size:
-        return
     elements = np.flatnonzero(np.isin(labels, doubled))
     yield finding(
         "CF410",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
-
 from forensics.absent import Absent
 from forensics.checks import records_content as records_content
 from forensics.checks import records_vectors as records_vectors
@@ -14,6 +12,7 @@ from forensics.checks.id_text import LIKENESS, alike, all_folded, all_plain, mal
 from forensics.checks.places import examples, in_table, needed
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Remedy
+from forensics.readers.columns import are_distinct
 from forensics.readers.record_rows import MetadataRows
 from forensics.store import Collection
 from forensics.words import counted
@@ -115,8 +114,6 @@ def _all_distinct(collection: Collection, rows: MetadataRows) -> bool:
     records = collection.records
     if not isinstance(records, Absent):
         labels = records.labels[records.labels >= 0]
-        ranked = np.sort(labels)
-        twice = (ranked[1:] == ranked[:-1]).any()
-        rest = rows.ids if twice else records.ids(records.labels < 0)
+        rest = rows.ids if not are_distinct(labels) else records.ids(records.labels < 0)
         return len(set(rest)) == len(rest)
     return len(set(rows.ids)) == len(rows)

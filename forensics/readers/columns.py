@@ -81,6 +81,16 @@ def place_of(held: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(hit, order[np.maximum(at, 0)], -1)
 
 
+def are_distinct(labels: np.ndarray) -> bool:
+    """True where no number is there twice."""
+    if len(labels) and labels.min() >= 0 and labels.max() <= DENSE * len(labels):
+        seen = np.zeros(int(labels.max()) + 1, dtype=bool)
+        seen[labels] = True
+        return int(np.count_nonzero(seen)) == len(labels)
+    ranked = np.sort(labels)
+    return not bool((ranked[1:] == ranked[:-1]).any())
+
+
 def column_of(ids: Iterable[str]) -> Column:
     """The column of ids that are no more than a few."""
     raw = [name.encode("utf-8", "surrogatepass") for name in ids]
@@ -275,6 +285,5 @@ def cut(view: memoryview) -> Cut | None:
 
 
 def _as_dicts(forward: Pairs, backward: Pairs) -> bool:
-    keys = np.sort(backward.labels)
-    signed = min(int(keys[:1].sum()), int(forward.labels.min(initial=0)))
-    return forward.ids.is_distinct and not bool((keys[1:] == keys[:-1]).any()) and signed >= 0
+    signed = min(backward.labels.min(initial=0), forward.labels.min(initial=0)) < 0
+    return not signed and forward.ids.is_distinct and are_distinct(backward.labels)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.readers import columns, id_map
-from forensics.readers.columns import Column, column_of, column_of_lines, cut, place_of
+from forensics.readers.columns import Column, are_distinct, column_of, column_of_lines, cut, place_of
 from forensics.readers.id_map import BadIdMap, ColumnMap, IdMap, read_id_map
 from forensics.testing.modern_map import modern_map
 
@@ -108,3 +108,10 @@ def test_the_last_of_several_labels_counts(held: list[int], asked: list[int]) ->
     places = {label: at for at, label in enumerate(held)}
     found = place_of(np.array(held, dtype=np.int64), np.array(asked, dtype=np.int64))
     assert found.tolist() == [places.get(label, -1) for label in asked]
+
+
+@given(labels=st.lists(st.integers(0, 40) | st.integers(2**62, 2**63 - 1)))
+def test_numbers_that_are_there_twice_are_seen(labels: list[int]) -> None:
+    expected = len(set(labels)) == len(labels)
+    assert are_distinct(np.array(labels, dtype=np.int64)) == expected
+    assert are_distinct(np.array(labels, dtype=np.uint64)) == expected
