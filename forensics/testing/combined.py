@@ -5,10 +5,11 @@ What is neither must be shown to have left no trace: the store with the other da
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -90,12 +91,18 @@ def draws(seed: int) -> Iterator[tuple[Damage, ...]]:
 
     Not drawn are those that only the embedder or a fresh graph shows, and flipped bits that nothing on disk may show.
     """
-    chance, base = random.Random(seed), BASES[seed % len(BASES)]
+    base = BASES[seed % len(BASES)]
     menu = [one for one in damage_menu().values() if one.codes and not one.unseen and not one.embedder]
     menu = [one for one in menu if one.sample in (HEALTHY, base) and one.code not in LEFT_OUT]
-    while True:
-        drawn = chance.sample(menu, chance.choice((2, 3)))
+    for turn in count():
+        ranked = sorted(menu, key=lambda one: _lot(seed, turn, one.name))
+        drawn = ranked[: 2 + _lot(seed, turn) % 2]
         yield tuple(sorted(drawn, key=lambda one: (one.code, one.name), reverse=True))
+
+
+def _lot(seed: int, turn: int, name: str = "") -> int:
+    """A number that stays the same when other damages come to the menu."""
+    return int.from_bytes(blake2b(f"{seed}/{turn}/{name}".encode(), digest_size=8).digest(), "big")
 
 
 class Struck:
@@ -125,10 +132,8 @@ class Struck:
         return _diagnosed(self.store)
 
     def names(self, damage: Damage) -> str:
-        """The damage's own code, else the first that the sample itself does not have; empty where there is none."""
-        before = healthy(self.base).codes()
-        others = (code for code in self.found.codes() if code not in before)
-        return damage.code if self.shows(damage.code) else next(others, "")
+        """The damage's own code, else the first one above a note; empty where there is none."""
+        return damage.code if self.shows(damage.code) else next(iter(self.found.codes(notes=False)), "")
 
     def shows(self, code: str) -> bool:
         """True where the finding of this code is there and is not that of the sample itself."""
