@@ -181,8 +181,10 @@ def read_id_map(path: Path) -> IdMap | BadIdMap:
     raw = map_bytes(path)
     if isinstance(raw, BadIdMap):
         return raw
-    view = memoryview(raw)
-    return _by_columns(view, path) or _whole(view, path)
+    found = _by_columns(view := memoryview(raw), path)
+    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
+        raw.madvise(mmap.MADV_DONTNEED)  # what was cut is not needed in memory any more
+    return found or _whole(view, path)
 
 
 def _by_columns(view: memoryview, path: Path) -> ColumnMap | None:
