@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 _IMPORT = """
 import importlib, pkgutil, sys
@@ -90,9 +91,15 @@ def own_cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
-def keep(name: str, figures: dict[str, object]) -> None:
+def keep(name: str, figures: Mapping[str, object]) -> None:
     """Writes the figures of one benchmark, with their date, beside this file."""
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     dated = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "cores": os.cpu_count(), **figures}
     (folder / f"{name}.json").write_text(json.dumps(dated, indent=1) + "\n", encoding="utf-8")
+
+
+def kept(name: str) -> dict[str, Any]:
+    """The last figures of one benchmark; empty where there are none."""
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

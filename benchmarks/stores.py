@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,10 @@ for start in range(0, request["count"], 50_000):
 index.persist_dirty()
 index.close_file_handles()
 """
+
+
+TRUE: dict[str, Any] = {"words": 46, "keys": 5}
+"""Records in true proportions: a document of 400 characters and five metadata keys."""
 
 
 class Graph(NamedTuple):
@@ -173,21 +177,7 @@ def _build_index(directory: Path, vectors: np.ndarray, how: Graph) -> None:
 
 
 def _write_map(path: Path, ids: list[str]) -> None:
-    """Labels from 1 upwards, in the order of `ids`."""
-    from forensics.readers.id_map import IdMap
-    from forensics.writers.id_map import write_id_map
+    """Labels from 1 upwards, in the order of `ids`; in the file they stand in the order of nothing, as 1.x leaves them."""
+    from forensics.testing.modern_map import modern_map
 
-    forward = {name: index + 1 for index, name in enumerate(ids)}
-    backward = {label: name for name, label in forward.items()}
-    write_id_map(
-        path,
-        IdMap(
-            form="dict",
-            dimensionality=None,
-            total_elements_added=len(ids),
-            max_seq_id=None,
-            id_to_label=forward,
-            label_to_id=backward,
-            id_to_seq_id={},
-        ),
-    )
+    path.write_bytes(modern_map({name: index + 1 for index, name in enumerate(ids)}, seed=1))
