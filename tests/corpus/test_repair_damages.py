@@ -55,6 +55,10 @@ QUICK = frozenset(
 """At least one damage for every kind of action; the others take minutes together."""
 
 
+UNPROMISED = {"CF608"}
+"""Links are made again; whether that is enough only a deep diagnosis measures, so that no plan says so before."""
+
+
 def damages() -> list[Any]:
     return [
         pytest.param(damage, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
@@ -78,7 +82,7 @@ def test_a_damage_is_repaired_or_left_to_a_person(damage: Damage, tmp_path: Path
     damage(store)
     found = look(store, damage.deep)
     plan = fx.plan(store, case=case, diagnosis=found, embedder=EMBEDDER, engine="none")
-    assert set(plan.remaining) <= MANUAL | TIDY, "everything else can be healed"
+    assert set(plan.remaining) <= MANUAL | TIDY | UNPROMISED, "everything else can be healed"
     assert not set(plan.promised) & set(plan.remaining)
     result = fx.apply(case, yes=True, nobody_else=True)
     if not plan.approved:

@@ -47,6 +47,7 @@ def test_decoding_of_poisoned_watermarks(stored: int, digits: str | None) -> Non
 @given(st.integers(1, 10**8 - 1))
 def test_every_watermark_of_8_digits_is_restored_exactly(watermark: int) -> None:
     digits = decode_poisoned(poisoned(watermark))
+    assert digits is not None
     assert digits == str(watermark)
     assert whole_numbers(digits, 1, watermark) == [watermark]
 
