@@ -83,6 +83,7 @@ def _of_python(situation: Situation) -> Iterator[Gate]:
             yield Gate("StopIteration", why, only=only)
     yield from _segments(collection, ("KeyError", "KeyError"))
     yield from _width(collection)
+    yield from _mark_of_python(collection)
     yield from _queue_of_python(situation)
     yield from _rows_of_python(collection)
 
@@ -107,6 +108,15 @@ def _width(collection: Collection) -> Iterator[Gate]:
         why = f"SQLite says {said} components, and the vectors of the index have {wide}"
         error = "expecting embedding with dimension|does not match collection dimension"
         yield Gate(error, why, only=("query", "filtered query", *WRITES))
+
+
+def _mark_of_python(collection: Collection) -> Iterator[Gate]:
+    """Without a row of the watermark 0.6.3 asks the id map, and only those before 0.5.6 have one."""
+    id_map = collection.id_map
+    if not isinstance(collection.vector_watermark_row, Absent) or not isinstance(id_map, IdMap):
+        return
+    if id_map.form == "class" and id_map.max_seq_id is None:
+        yield Gate("max_seq_id", "neither SQLite nor the id map has a watermark", only=OF_VECTORS)
 
 
 def _queue_of_python(situation: Situation) -> Iterator[Gate]:

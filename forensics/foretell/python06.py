@@ -126,7 +126,11 @@ class Buffered:
                 wanted.append((position, name))
                 results.append(False)
         found = self._unlabelled(call, [name for _, name in wanted])
-        return _placed(call, ids, results, wanted) if found is None else found
+        if found is not None:
+            return found
+        owners = [(at, self.index.names[self.index.labels[name]]) for at, name in wanted]
+        places = {name: at for at, name in enumerate(ids)}
+        return _placed(call, ids, results, [(places.get(owner, at), owner) for at, owner in owners])
 
     def _unlabelled(self, call: str, names: Sequence[str]) -> Foretold | None:
         """What is raised where a label has no element, or no id."""
@@ -165,6 +169,7 @@ class Buffered:
         if nameless:
             why = f"the search finds label {nameless[0]}, which no id has"
             return Foretold(call=call, outcome="raises", error="KeyError", why=why, confidence="likely")
+        shared = len(set(index.labels.values())) < len(index.labels)
         buffered = {name for name in self.written if allowed is None or name in set(allowed)}
         hidden = buffered | self.deleted
         kept = [name for name in (index.names[label] for label in found) if name not in hidden]
@@ -173,7 +178,7 @@ class Buffered:
             call=call,
             outcome="returns",
             reaches=min(max(k, 0), len(buffered) + len(kept)),
-            ids=frozenset(ids) if len(buffered) + len(kept) <= k else None,
+            ids=frozenset(ids) if len(buffered) + len(kept) <= k and not shared else None,
             fewer=updates,  # in the merged list a new vector takes the place of its old one, and of a neighbour's
             confidence="likely" if updates else "certain",
         )

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from forensics.absent import Absent
 from forensics.foretell.disk import Disk
 from forensics.foretell.foretold import Foretold
 from forensics.foretell.loading import Loading
 from forensics.foretell.python06 import Buffered, metadata_applied, purged_by_python
 from forensics.foretell.situation import Situation
-from forensics.readers.id_map import BadIdMap, IdMap
+from forensics.readers.id_map import BadIdMap, IdMap, map_bytes
+from forensics.readers.layout import ID_MAP_FILE
+from forensics.readers.pickle_scan import scan
 from forensics.sources import dimension_of
 
 PEEKED = 10
-RUNS = "the id map names what no id map has, and 0.6.3 unpickles with Python, which executes that"
+RUNS = (
+    "the id map holds what none does; 0.6.3 unpickles with Python, which takes that as it is, and executes it"
+)
 NOT_A_CLASS = "'dict' object has no attribute"
 Ask = Callable[[Buffered], Foretold]
 
@@ -64,8 +69,13 @@ def _opened(situation: Situation, disk: Disk, call: str, load: Loading) -> Buffe
 
 
 def _runs(situation: Situation) -> bool:
+    """Or takes it as it is: a pickle without fault that holds something else than an id map."""
     id_map = situation.collection.id_map
-    return isinstance(id_map, BadIdMap) and id_map.kind == "hostile"
+    if not isinstance(id_map, BadIdMap) or id_map.kind not in ("hostile", "malformed"):
+        return False
+    vector = situation.collection.vector
+    raw = id_map if isinstance(vector, Absent) else map_bytes(vector.path(ID_MAP_FILE))
+    return id_map.kind == "hostile" or (not isinstance(raw, BadIdMap) and scan(memoryview(raw)).kind == "ok")
 
 
 def _is_dict(situation: Situation) -> bool:
