@@ -108,7 +108,7 @@ def _joined(rows: list[dict[str, Any]], classified: dict[str, Any]) -> dict[str,
         "powers": powers,
         "limit_power": LIMIT_POWER,
         "limit_graph_elements_per_cpu_s": LIMIT_GRAPH,
-        "classified": max(classified, before.get("classified", classified), key=lambda one: one["ids"]),
+        "classified": max(classified, before.get("classified") or classified, key=lambda one: one["ids"]),
     }
 
 
