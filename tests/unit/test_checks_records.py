@@ -15,6 +15,7 @@ import pytest
 import forensics as fx
 from forensics.checks.id_text import alike, malformed, trimmed
 from forensics.model import Finding
+from forensics.readers import layout
 from forensics.testing.damage import damage_menu
 from forensics.testing.index import Index
 from forensics.testing.showing import diagnosed, named, shown
@@ -169,6 +170,17 @@ def test_vectors_that_are_too_long(damaged: Callable[..., Finding]) -> None:
     finding = damaged("vectors-stretched")
     assert finding.lists["elements"] == [9, 10, 11]
     assert finding.found["norms"] == [5.0, 5.0, 5.0]
+
+
+def test_zero_vectors_that_only_deleted_elements_have_are_a_note(sample: Sample) -> None:
+    store = sample("1.5.9/healthy")
+    damage_menu()["vectors-zeroed"](store)
+    elements = named(diagnosed(store), "CF705").lists["elements"]
+    with Index(store).level0() as level0:
+        level0["flags"][elements] |= layout.DELETED_FLAG
+    finding = named(diagnosed(store), "CF705")
+    assert (finding.severity, finding.remedy.safety) == ("note", "manual")
+    assert finding.lists["elements"] == elements
 
 
 def test_records_without_a_document_are_a_note(sample: Sample) -> None:
