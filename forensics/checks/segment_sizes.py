@@ -18,7 +18,8 @@ from forensics.checks.places import (
 from forensics.checks.registry import check, finding
 from forensics.model import Finding, Place, Remedy
 from forensics.readers.hnsw import FileFacts
-from forensics.readers.layout import LENGTH_FILE, LEVEL0_FILE, LINKS_FILE, expected_sizes
+from forensics.readers.id_map import IdMap
+from forensics.readers.layout import ID_MAP_FILE, LENGTH_FILE, LEVEL0_FILE, LINKS_FILE, expected_sizes
 from forensics.readers.link_walk import LinkWalk, walk_link_lists
 from forensics.store import Collection
 from forensics.strays import elements_behind
@@ -152,7 +153,7 @@ def link_lists_bloated(collection: Collection) -> Iterator[Finding]:
 
 @check("CF311", needs=("geometry", "links"))
 def trailing_bytes(collection: Collection) -> Iterator[Finding]:
-    """link_lists.bin goes on behind the last list, or another file ends within an element.
+    """link_lists.bin goes on behind the last list, the id map behind its pickle, or another file ends within an element.
 
     Whole elements behind the last one are reserved room, which old releases leave large.
     """
@@ -167,9 +168,17 @@ def trailing_bytes(collection: Collection) -> Iterator[Finding]:
         expected={name: {"bytes": legal} for name, (legal, _) in tails.items()},
         found={name: {"bytes": size} for name, (_, size) in tails.items()},
         where=tuple(in_segment(collection, name, offset=legal) for name, (legal, _) in tails.items()),
-        means="The engine never reads these bytes; they are left over from something else.",
+        means=_REFUSED if ID_MAP_FILE in tails else _UNREAD,
         remedy=Remedy(action="cut-trailing-bytes", safety="safe"),
+        severity="error" if ID_MAP_FILE in tails else None,
     )
+
+
+_UNREAD = "The engine never reads these bytes; they are left over from something else."
+_REFUSED = (
+    "0.4 to 0.6 stop reading where the pickle ends. 1.x refuses the file: every call that needs the index fails with "
+    "'trailing bytes found'."
+)
 
 
 def _tails(collection: Collection) -> dict[str, tuple[int, int]]:
@@ -186,7 +195,14 @@ def _tails(collection: Collection) -> dict[str, tuple[int, int]]:
         _is_bloat(walk, tails[LINKS_FILE][1]) or _is_of_elements_behind(collection, walk)
     ):
         del tails[LINKS_FILE]
-    return tails
+    return tails | _behind_the_map(collection)
+
+
+def _behind_the_map(collection: Collection) -> dict[str, tuple[int, int]]:
+    id_map, facts = collection.id_map, segment_of(collection).facts[ID_MAP_FILE]
+    if not isinstance(id_map, IdMap) or isinstance(facts, Absent) or not id_map.trailing:
+        return {}
+    return {ID_MAP_FILE: (facts.size - id_map.trailing, facts.size)}
 
 
 def _is_bloat(walk: LinkWalk, size: int) -> bool:

@@ -10,10 +10,8 @@ from forensics.absent import Absent
 from forensics.foretell.python06 import metadata_start, vector_start
 from forensics.foretell.situation import Situation
 from forensics.readers.database import Database, SeqId
-from forensics.readers.id_map import BadIdMap, IdMap, map_bytes
-from forensics.readers.layout import ID_MAP_FILE
+from forensics.readers.id_map import IdMap
 from forensics.readers.migrations import BY_KEY, order, set_of
-from forensics.readers.pickle_scan import scan
 from forensics.sources import dimension_of
 from forensics.store import METADATA_TYPE, VECTOR_TYPE, Collection
 
@@ -240,12 +238,7 @@ def _is_json(text: str) -> bool:
 
 def _behind_the_map(collection: Collection) -> Iterator[Gate]:
     """1.x wants the file to end where the pickle does; Python stops reading there."""
-    vector = collection.vector
-    raw = None if isinstance(vector, Absent) else map_bytes(vector.path(ID_MAP_FILE))
-    if raw is None or isinstance(raw, BadIdMap) or not isinstance(collection.id_map, IdMap):
-        return
-    more = len(raw) - scan(memoryview(raw)).end
-    if more:
+    if isinstance(collection.id_map, IdMap) and (more := collection.id_map.trailing):
         yield Gate("trailing bytes found", f"{more} bytes stand behind the end of the id map")
 
 

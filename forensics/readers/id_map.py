@@ -11,7 +11,7 @@ import mmap
 import os
 import pickle
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from operator import eq
 from pathlib import Path
@@ -41,7 +41,9 @@ class BadIdMap(Absent):
 
 @dataclass(frozen=True, kw_only=True)
 class IdMap:
-    """The id map as stored. `form` is "class" (0.4–0.6) or "dict" (1.x). Unknown fields are None."""
+    """The id map as stored. `form` is "class" (0.4–0.6) or "dict" (1.x). Unknown fields are None. `trailing` counts
+    bytes of the file behind the pickle's end.
+    """
 
     form: Literal["class", "dict"]
     dimensionality: int | None
@@ -51,6 +53,7 @@ class IdMap:
     label_to_id: dict[int, str] = field(repr=False)
     id_to_seq_id: dict[str, Any] = field(repr=False)
     has_max_seq_id: bool = True
+    trailing: int = 0
 
     def labels(self) -> np.ndarray:
         """(n,) int64 labels in the order of `id_to_label`; read-only."""
@@ -200,7 +203,8 @@ def _whole(view: memoryview, path: Path) -> IdMap | BadIdMap:
     if verdict.kind != "ok":
         return BadIdMap(f"{path.name}: {verdict.detail} (byte {verdict.end})", verdict.kind, verdict.end)  # pyright: ignore[reportArgumentType]
     with collector_paused():
-        return _load(view, path)
+        found = _load(view, path)
+    return replace(found, trailing=len(view) - verdict.end) if isinstance(found, IdMap) else found
 
 
 def map_bytes(path: Path) -> mmap.mmap | BadIdMap:

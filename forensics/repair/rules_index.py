@@ -192,7 +192,7 @@ def _frame(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             "cut-trailing-bytes",
             name,
             {"CF311"},
-            "Cut the bytes after the last element (kept in the case)",
+            "Cut the bytes after the end of what a file holds (kept in the case)",
             options,
         )
 

@@ -97,6 +97,7 @@ CODES = {
     "id-map-halved": "CF403",
     "id-map-bit-flipped": "CF406",
     "id-map-emptied": "CF402",
+    "id-map-appended-to": "CF311",
 }
 """What a diagnosis says, with seed 0; the damage's own code first."""
 DEEP = ("database-bit-flipped",)
@@ -112,7 +113,6 @@ UNSEEN = {
     " know the true one. Of l2 and ip the file means nothing.",
     "link-lists-bit-flipped": "Not seen where one element of a level takes the place of another, or behind a list's end.",
     "id-map-bit-flipped": "Most flips make another id or another label, which SQLite and level 0 do not have.",
-    "id-map-appended-to": "Not seen: 0.4 to 0.6 stop reading at the pickle's STOP; 1.x refuses the file, says `foretell`.",
 }
 """Why a diagnosis says nothing, or not with every seed."""
 

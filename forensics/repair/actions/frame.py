@@ -11,7 +11,7 @@ from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers import layout
-from forensics.readers.hnsw import HnswFiles, Level0Summary
+from forensics.readers.hnsw import FileFacts, HnswFiles, Level0Summary
 from forensics.readers.id_map import IdMap
 from forensics.readers.link_walk import LinkWalk
 from forensics.repair.actions.norms import fill_norms
@@ -114,6 +114,9 @@ def cut_trailing_bytes(work: Work) -> Report:
     wanted[layout.LENGTH_FILE] = 4 * header.cur_element_count
     if not isinstance(links, Absent) and links.problem is None:
         wanted[layout.LINKS_FILE] = links.end
+    facts = segment.facts[layout.ID_MAP_FILE]
+    if isinstance(site.id_map, IdMap) and isinstance(facts, FileFacts):
+        wanted[layout.ID_MAP_FILE] = facts.size - site.id_map.trailing
     cut: Report = {}
     for name, size in wanted.items():
         facts = segment.facts[name]
