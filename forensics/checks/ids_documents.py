@@ -13,7 +13,7 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.checks.doubt import accused, has_doubtful_labels, heard
 from forensics.checks.places import examples, in_segment, needed, records_of, segment_of
-from forensics.checks.registry import check, finding
+from forensics.checks.registry import CannotLook, check, finding
 from forensics.checks.survivors import remedy_for
 from forensics.model import Finding, Remedy
 from forensics.readers.layout import LEVEL0_FILE
@@ -30,6 +30,10 @@ ALIKE = 0.99
 """Two vectors with a cosine above this are one vector, computed in different batches."""
 _MEANS = "The vector under such an id {} of another record: searches return it for the wrong text."
 _TEXT_INDEX = "embedding_metadata_string_value"
+_SORTED = (
+    "SELECT string_value, id FROM embedding_metadata {} WHERE key = 'chroma:document' AND string_value "
+    "IS NOT NULL AND typeof(id) = 'integer' ORDER BY string_value LIMIT ?"
+)
 
 
 @check("CF505", needs=("records", "summary", "geometry"))
@@ -128,16 +132,9 @@ def _odd_twins(collection: Collection) -> Twins:
 def _equal_documents(collection: Collection) -> Iterator[list[int]]:
     """Positions of the indexed records of each group of two or more with one document, of at most MOST
     documents."""
-    rows, database = needed(collection.rows), collection.database
-    known = database.rows("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (_TEXT_INDEX,))
-    if isinstance(known, Absent) or (not known and len(rows) > MOST):
-        return
-    sql = (
-        "SELECT string_value, id FROM embedding_metadata WHERE key = 'chroma:document' AND string_value "
-        "IS NOT NULL AND typeof(id) = 'integer' ORDER BY string_value LIMIT ?"
-    )
-    found = database.rows(sql, (MOST,))
-    if isinstance(found, Absent) or not found or not len(rows):
+    rows = needed(collection.rows)
+    found = _sorted_documents(collection)
+    if not found or not len(rows):
         return
     at, there = _places(rows.rowids, np.array([rowid for _, rowid in found], dtype=np.int64))
     there &= records_of(collection).indexed[at]
@@ -149,6 +146,23 @@ def _equal_documents(collection: Collection) -> Iterator[list[int]]:
         here = at[part][there[part]].tolist()
         if len(here) > 1:
             yield here
+
+
+def _sorted_documents(collection: Collection) -> list[tuple[str, int]]:
+    """(document, rowid) by document, MOST at most; none where a big table has no index to sort by.
+
+    Raises CannotLook where the index cannot be read and the table is too big to be sorted without.
+    """
+    database, small = collection.database, len(needed(collection.rows)) <= MOST
+    known = database.rows("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (_TEXT_INDEX,))
+    if not known and not small:
+        return []
+    found = database.rows(_SORTED.format(""), (MOST,))
+    if isinstance(found, Absent) and small:
+        found = database.rows(_SORTED.format("NOT INDEXED"), (MOST,))
+    if isinstance(found, Absent):
+        raise CannotLook(found.reason)
+    return found
 
 
 def _places(everyone: np.ndarray, rowids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,8 @@ def empty(path: Path, chance: random.Random) -> None:
 
 def append(path: Path, chance: random.Random) -> None:
     """Ten random bytes stand behind the end of {}."""
-    with path.open("ab") as file:
+    with path.open("r+b") as file:  # not "ab", which would make a file that is gone
+        file.seek(0, os.SEEK_END)
         file.write(chance.randbytes(10))
 
 
