@@ -43,8 +43,11 @@ def _left_by_a_cut(collection: Collection, nameless: np.ndarray) -> Iterator[Cau
 
 def lost_pages(collection: Collection) -> Iterator[Cause]:
     """Whole pages of level 0 are zeros, and elements that were written stand behind them."""
-    empty = np.flatnonzero(summary_of(collection).labels == 0)
-    if not empty.size or int(empty[-1]) + 1 == len(summary_of(collection).labels):
+    summary = segment_of(collection).files.summary
+    if isinstance(summary, Absent):
+        return
+    empty = np.flatnonzero(summary.labels == 0)
+    if not empty.size or int(empty[-1]) + 1 == len(summary.labels):
         return
     zero = _zero_pages(collection, int(empty[0]), int(empty[-1]))
     if not zero:

@@ -84,10 +84,12 @@ What may not be read (CF010) or is no file (CF011) is not among them: what it ho
 
 _VECTORS = ("CF704", "CF705", "CF706")
 _DIMENSION = ("CF808", "CF809")
-_APPLIED = ("CF207", "CF208", "CF209", "CF211", "CF809")
+_QUEUED = ("CF207", "CF208", "CF209", "CF211")
+_APPLIED = (*_QUEUED, "CF809")
 
 OBSCURES: dict[str, tuple[str, ...]] = {
     "CF110": _span("CF201", "CF214"),  # whose watermarks these are is said by the rows that are gone
+    "CF202": _QUEUED,  # what was waiting, or waited for nothing, was emptied with the rest
     "CF203": (*_APPLIED, "CF212"),  # what is at or below a watermark is not looked at as waiting
     "CF204": _APPLIED,
     "CF301": _DIMENSION,

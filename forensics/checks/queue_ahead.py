@@ -58,22 +58,23 @@ def passed_over(collection: Collection, scope: str) -> dict[str, int]:
         return {}
     lacking = set(records.ids(records.missing)) if vector else None
     found = _brought(collection, mark, lacking, vector)
-    if not vector and _was_applied(collection):
+    if not vector and _were_applied(collection, len(found)):
         return {}
     if not vector:
         found = {name: seq for name, seq in found.items() if not is_record(collection, name)}
     return found if found and min(found.values()) > _applied(collection, found, vector) else {}
 
 
-def _was_applied(collection: Collection) -> bool:
-    """True where metadata of newer rows than any record is left: they were applied, and deleted by hand since."""
+def _were_applied(collection: Collection, writes: int) -> bool:
+    """True where metadata of as many newer rows as there are `writes` is left: they were applied, and deleted by hand
+    since.
+    """
     if not collection.database.tables >= {"embedding_metadata", "embeddings"}:
         return False
-    newest = (
-        collection.database.rows(f"SELECT max(id) FROM {t}") for t in ("embedding_metadata", "embeddings")
+    left = collection.database.rows(
+        "SELECT count(DISTINCT id) FROM embedding_metadata WHERE id > (SELECT coalesce(max(id), -1) FROM embeddings)"
     )
-    last = [-1 if isinstance(found, Absent) or found[0][0] is None else int(found[0][0]) for found in newest]
-    return last[0] > last[1]
+    return not isinstance(left, Absent) and left[0][0] >= max(1, writes)
 
 
 def is_record(collection: Collection, name: str) -> bool:

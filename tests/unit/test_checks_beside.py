@@ -28,6 +28,9 @@ HEALTHY = "1.5.9/healthy"
         ("file-not-writable database-of-another-program", {"CF003", "CF010"}),
         ("replay-noise watermark-ahead", {"CF204", "CF501"}),
         ("mostly-deleted header-counts-too-few", {"CF303"}),
+        ("level0-removed header-removed", {"CF302", "CF501"}),
+        ("metadata-watermark-ahead rows-orphaned", {"CF204", "CF108"}),
+        ("vectors-exchanged index-page-zeroed", {"CF505", "CF103"}),
     ],
 )
 def test_each_of_two_is_found(damages: str, codes: set[str], sample: Sample) -> None:
