@@ -20,7 +20,7 @@ from forensics.readers.bulk import collector_seldom
 from forensics.seal import Fingerprint, fingerprint
 from forensics.store import Collection, Store
 from forensics.summaries import DECISIVE, store_facts, summary, tool_facts
-from forensics.verdict_first import Stopwatch
+from forensics.verdict_first import FirstVerdict
 
 Progress = Callable[[str, float], None]
 NO_DATABASE = ("CF001", "CF002", "CF003")
@@ -81,11 +81,11 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     wanted = wanted or Scope()
     load_checks()
     before = fingerprint(store.path)
-    run, watch = _Run(), Stopwatch()
+    run, first = _Run(), FirstVerdict()
     checks = sorted(CHECKS.values(), key=_rank)
     for index, check in enumerate(checks):
-        if watch.is_open and _rank(check)[0] >= SLOW and not wanted.only and not wanted.skip:
-            watch.first(run.findings, len(run.lacking), progress, index / len(checks))
+        if first.is_due and _rank(check)[0] >= SLOW and not wanted.only and not wanted.skip:
+            first.say(run.findings, len(run.lacking), progress, index / len(checks))
         if progress is not None:
             progress(lookup(check.code).name, index / len(checks))
         _run_check(check, store, wanted, run)
@@ -95,7 +95,7 @@ def diagnose_store(store: Store, wanted: Scope | None = None, progress: Progress
     unchanged = _unchanged(store, before, run)
     findings = _finished(run, certain=unchanged)
     return Result(
-        tool={**tool_facts(), "took": watch.end()},
+        tool=tool_facts(),
         store=store_facts(store, deciding.findings, unchanged, decided=_is_decided(run, deciding)),
         collections=tuple(summary(collection) for collection in _collections(store, wanted)),
         findings=findings,

@@ -5,49 +5,31 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from forensics.model import SEVERITIES, Finding, Json
+from forensics.model import SEVERITIES, Finding
 from forensics.words import counted
 
 SAYS = "first verdict"
 """What the text of the progress begins with when it is one."""
 
 
-@dataclass(slots=True)
-class Stopwatch:
-    """When the first verdict stood and when the diagnosis ended, in seconds since it began and in CPU seconds of the
-    process since its start."""
+class FirstVerdict:
+    """Says the first verdict once, with the seconds since the diagnosis began."""
 
-    began: float = field(default_factory=time.perf_counter)
-    took: dict[str, Json] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._began, self.is_due = time.perf_counter(), True
 
-    @property
-    def is_open(self) -> bool:
-        """True until there was a first verdict."""
-        return not self.took
-
-    def first(
+    def say(
         self,
         findings: Iterable[Finding],
         lacking: int,
         tell: Callable[[str, float], None] | None,
         share: float,
     ) -> None:
-        """Now the first verdict stands, with `lacking` checks that could not run; `tell` gets it as a sentence."""
-        self.took["first_verdict"] = self._now()
+        """Now it stands, with `lacking` checks that could not run; `tell` gets it as a sentence."""
+        self.is_due = False
         if tell is not None:
-            tell(_sentence(self.took["first_verdict"]["seconds"], list(findings), lacking), share)
-
-    def end(self) -> dict[str, Json]:
-        """`took` of the JSON."""
-        return {**self.took, "whole": self._now()}
-
-    def _now(self) -> dict[str, float]:
-        return {
-            "seconds": round(time.perf_counter() - self.began, 3),
-            "cpu_seconds": round(time.process_time(), 3),
-        }
+            tell(_sentence(time.perf_counter() - self._began, list(findings), lacking), share)
 
 
 def _sentence(seconds: float, findings: list[Finding], lacking: int) -> str:

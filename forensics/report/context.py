@@ -173,7 +173,7 @@ def _facts(files: CaseFiles, diagnosis: Mapping[str, Json], written: str) -> Ite
     ended = [str(entry.get("time", "")) for entry in files.log if entry.get("event") != "reported"]
     yield Fact(label="Last action, UTC", value=_moment(ended[-1]) if ended else "none")
     yield Fact(label="Report written, UTC", value=_moment(written))
-    tool = {key: value for key, value in diagnosis["tool"].items() if key != "took"}
+    tool = dict(diagnosis["tool"])
     name = f"{tool.pop('name', 'forensics')} {tool.pop('version', forensics.__version__)}"
     yield Fact(label="Tool", value=", ".join([name, *(f"{key} {value}" for key, value in tool.items())]))
     if files.get("probe") is not None:
