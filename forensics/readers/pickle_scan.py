@@ -153,4 +153,5 @@ def _bulk_pattern(bits: int, longest: int) -> re.Pattern[bytes]:
         rb"\x8a(?:" + long1 + rb")",
         rb"\x95.{8}",
     )
-    return re.compile(rb"(?s:(?:" + b"|".join(tokens) + rb"){1,%d}+)" % CHUNK)
+    # Greedy, not possessive: before Python 3.11.5 a possessive match ends behind a token that it has not matched.
+    return re.compile(rb"(?s:(?:" + b"|".join(tokens) + rb"){1,%d})" % CHUNK)
