@@ -53,7 +53,7 @@ class IdMap:
     label_to_id: dict[int, str] = field(repr=False)
     id_to_seq_id: dict[str, Any] = field(repr=False)
     has_max_seq_id: bool = True
-    trailing: int = 0
+    trailing: int = field(default=0, repr=False)
 
     def labels(self) -> np.ndarray:
         """(n,) int64 labels in the order of `id_to_label`; read-only."""

@@ -31,7 +31,7 @@ def typed(code: str) -> list[list[str]]:
 def test_a_page_says_what_to_type(code: str) -> None:
     first, *then = typed(code)
     python, minus, package, name, folder = first
-    assert (python, minus, package, folder) == ("python", "-m", "forensics.testing", f"/tmp/{code}")
+    assert (python, minus, package, folder) == ("python", "-m", "forensics.testing", f"broken-{code}")
     if code in WAYS:
         assert (name, then) == (code, [])
         return
@@ -46,7 +46,7 @@ def show(code: str, folder: Path) -> str:
     said = ""
     for words in typed(code):
         program = [sys.executable, *words[1:]] if words[0] == "python" else [sys.executable, "-m", *words]
-        put = [str(folder) if word == f"/tmp/{code}" else word for word in program]
+        put = [str(folder) if word == f"broken-{code}" else word for word in program]
         said = subprocess.run(put, capture_output=True, text=True, check=False).stdout
     return said
 
