@@ -1,16 +1,19 @@
-"""Fixtures of the tests of the report: a case of a real repair, and what a browser would see of a page."""
+"""Fixtures of the unit tests: a damage that is found, a case of a real repair, what a browser would see of a page."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from forensics.case import Case
+from forensics.model import Finding
+from forensics.testing.showing import shown
 
 NOW = datetime(2026, 11, 20, 13, 0, tzinfo=UTC)
 VOID = {"meta", "br"}
@@ -112,3 +115,9 @@ def report_case(tmp_path: Path) -> Case:
         ignore=shutil.ignore_patterns("*.py", "*.html", "__pycache__"),
     )
     return Case.open(folder, clock=lambda: NOW)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Callable[..., Finding]:
+    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
+    return partial(shown, folder=tmp_path)

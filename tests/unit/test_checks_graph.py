@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,10 @@ import pytest
 from forensics.model import Finding
 from forensics.testing.damage import damage_menu
 from forensics.testing.index import Index
-from forensics.testing.showing import diagnosed, named, shown
+from forensics.testing.showing import diagnosed, named
 
 Sample = Callable[[str], Path]
 DAMAGES = damage_menu().of("CF6")
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> Callable[..., Finding]:
-    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
-    return partial(shown, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from forensics.model import Finding
 from forensics.testing.damage import damage_menu
-from forensics.testing.showing import diagnosed, named, shown
+from forensics.testing.showing import diagnosed, named
 
 Sample = Callable[[str], Path]
 DAMAGES = damage_menu().of("CF4")
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> Callable[..., Finding]:
-    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
-    return partial(shown, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +17,10 @@ from forensics.model import Finding
 from forensics.readers import layout
 from forensics.testing.damage import damage_menu
 from forensics.testing.index import Index
-from forensics.testing.showing import diagnosed, named, shown
+from forensics.testing.showing import diagnosed, named
 
 Sample = Callable[[str], Path]
 DAMAGES = damage_menu().of("CF7")
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> Callable[..., Finding]:
-    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
-    return partial(shown, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))

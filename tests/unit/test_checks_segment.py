@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,11 @@ from forensics.model import Finding
 from forensics.testing.builder import StoreBuilder
 from forensics.testing.damage import damage_menu
 from forensics.testing.index import Index
-from forensics.testing.showing import diagnosed, named, shown
+from forensics.testing.showing import diagnosed, named
 from forensics.testing.texts import records
 
 Sample = Callable[[str], Path]
 DAMAGES = damage_menu().of("CF3")
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> Callable[..., Finding]:
-    """`damaged(name)` is the finding of a damage on a sample that showed nothing before."""
-    return partial(shown, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
