@@ -51,7 +51,13 @@ class Trace:
     def of_ids(cls, kind: str, collection: str | None, ids: Sequence[str], **more: Any) -> Trace:
         """A trace that names its ids: as many as they are, no fewer and no more, unless `more` says otherwise."""
         count = len(ids)
-        known = {"unit": "ids", "at_least": count, "confidence": "certain", "fate": "deleted or lost", **more}
+        usual: dict[str, Any] = {
+            "unit": "ids",
+            "at_least": count,
+            "confidence": "certain",
+            "fate": "deleted or lost",
+        }
+        known = usual | more
         return cls(kind=kind, collection=collection, count=count, at_most=count, ids=tuple(ids), **known)
 
     def to_json(self) -> dict[str, Any]:
