@@ -15,7 +15,7 @@ from typing import Literal
 Buffer = bytes | memoryview
 Kind = Literal["ok", "truncated", "hostile", "malformed"]
 
-GLOBAL, STACK_GLOBAL, NEWOBJ, STOP, PROTO = b"c", b"\x93", b"\x81", b".", b"\x80"
+GLOBAL, STACK_GLOBAL, NEWOBJ, STOP, PROTO, FRAME = b"c", b"\x93", b"\x81", b".", b"\x80", b"\x95"
 CHUNK = 4096
 """Opcodes that the pattern eats in one go."""
 SHORT_FILE, SHORT_TEXT = 1 << 13, 32
@@ -56,12 +56,11 @@ class Scan:
 def scan(raw: Buffer) -> Scan:
     """Walks `raw` from its PROTO opcode to STOP, in time linear in its length."""
     size = len(raw)
-    if size < 2 or raw[0] != 0x80:
-        return Scan("malformed" if size > 1 else "truncated", 0, "it does not start with a protocol opcode")
-    if raw[1] > 5:
-        return Scan("malformed", 1, f"protocol {raw[1]} does not exist")
+    if (refused := _opening(raw)) is not None:
+        return refused
     longest = 255 if size >= SHORT_FILE else SHORT_TEXT
     bulk, position, class_name, objects = _bulk_pattern(max(20, size.bit_length()), longest), 2, None, 0
+    promised = 0
     while True:
         eaten = bulk.match(raw, position)
         if eaten is not None:
@@ -71,7 +70,10 @@ def scan(raw: Buffer) -> Scan:
             return Scan("truncated", position, "it ends before its STOP opcode", class_name)
         opcode = raw[position]
         if opcode == STOP[0]:
-            return Scan("ok", position + 1, "", class_name)
+            return _stopped(position, class_name, fits=promised <= size)
+        if opcode == FRAME[0] and position + 9 <= size:
+            position, promised = position + 9, max(promised, _end_of_frame(raw, position))
+            continue
         if opcode in (STACK_GLOBAL[0], GLOBAL[0]):
             class_name, position, problem = _class(raw, position, class_name)
         elif opcode == NEWOBJ[0]:
@@ -84,6 +86,26 @@ def scan(raw: Buffer) -> Scan:
             position, problem = _long_string(raw, position)
         if problem is not None:
             return Scan(_kind_of(opcode, problem), position, problem, class_name)
+
+
+def _opening(raw: Buffer) -> Scan | None:
+    """What is wrong with the first two bytes."""
+    if len(raw) < 2 or raw[0] != 0x80:
+        return Scan(
+            "malformed" if len(raw) > 1 else "truncated", 0, "it does not start with a protocol opcode"
+        )
+    return Scan("malformed", 1, f"protocol {raw[1]} does not exist") if raw[1] > 5 else None
+
+
+def _stopped(position: int, class_name: str | None, *, fits: bool) -> Scan:
+    """What STOP at `position` ends; an unpickler would make room for a frame that does not fit into the file."""
+    if not fits:
+        return Scan("malformed", position, "a frame is longer than the file", class_name)
+    return Scan("ok", position + 1, "", class_name)
+
+
+def _end_of_frame(raw: Buffer, position: int) -> int:
+    return position + 9 + int.from_bytes(bytes(raw[position + 1 : position + 9]), "little")
 
 
 def _kind_of(opcode: int, problem: str) -> Kind:
@@ -151,7 +173,6 @@ def _bulk_pattern(bits: int, longest: int) -> re.Pattern[bytes]:
         rb"J.{4}",
         rb"[jr]" + index,
         rb"\x8a(?:" + long1 + rb")",
-        rb"\x95.{8}",
     )
     # Greedy, not possessive: before Python 3.11.5 a possessive match ends behind a token that it has not matched.
     return re.compile(rb"(?s:(?:" + b"|".join(tokens) + rb"){1,%d})" % CHUNK)

@@ -70,6 +70,18 @@ def test_a_changed_byte_is_a_value(path: Path, id_map: IdMap, data: st.DataObjec
     assert isinstance(salvage(path), dict)
 
 
+def test_no_room_is_made_for_a_frame_that_is_longer_than_the_file(path: Path) -> None:
+    state = {"id_to_label": {"a": 1}, "label_to_id": {1: "a"}}
+    raw = bytearray(pickle.dumps(state, protocol=4))
+    assert raw[2] == 0x95
+    raw[3:11] = (1 << 50).to_bytes(8, "little")
+    path.write_bytes(raw)
+    found = read_id_map(path)
+    assert isinstance(found, BadIdMap)
+    assert found.kind == "malformed"
+    assert "frame" in found.reason
+
+
 @given(raw=st.binary(max_size=300))
 def test_any_bytes_are_a_value(path: Path, raw: bytes) -> None:
     path.write_bytes(raw)
