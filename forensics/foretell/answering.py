@@ -50,7 +50,7 @@ def searched(call: str, index: Index | None, k: int, allowed: Sequence[str] | No
     labels = None if allowed is None else {index.labels[name] for name in allowed}
     found = [label for label in _found(index) if labels is None or label in labels]
     nameless = [label for label in found if label not in index.names]
-    if nameless and k >= len(found):
+    if nameless and k > len(found) - len(nameless):  # there are not enough others
         why = f"the search finds label {nameless[0]}, which no id has"
         return Foretold(call=call, outcome="raises", error=NO_ID, why=why)
     confidence = "likely" if nameless or not all(index.reached) else "certain"

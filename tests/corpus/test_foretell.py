@@ -128,6 +128,16 @@ def test_the_installed_release_does_what_is_foretold(sample: Sample, name: str) 
     assert (tally.agree, tally.differ, tally.undefined) == (len(CALLS), 0, 0), tally.differences
 
 
+def test_a_search_for_more_than_the_elements_with_an_id_meets_one_without(sample: Sample) -> None:
+    store = sample("1.0.20/healthy")
+    for name in ("rows-deleted", "level0-page-zeroed"):
+        damage_menu()[name](store)
+    told = calls(store)["query"]
+    assert (told.outcome, told.error) == ("raises", "Error finding id"), told
+    tally = Tally.of(compared(store, "1.5.9", calls=("query",)))
+    assert tally.agree == 1, tally.differences
+
+
 def test_what_keeps_clear_of_memory_that_nobody_wrote_is_foretold(sample: Sample) -> None:
     store = sample("1.0.20/healthy")  # no row of its queue waits for the index
     damage_menu()["neighbour-out-of-range"](store)
