@@ -7,6 +7,7 @@ not considered.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,7 +97,7 @@ def _after_1(store: Store, known: frozenset[tuple[str, int]], release: str) -> O
     """A store of 1.x under 0.5 or 0.6."""
     if ("sysdb", 7) not in known:  # before configurations were stored
         return Opening(release, "fails", "max_seq_id holds integers, and it expects bytes: TypeError")
-    if any("_type" not in (c.row.config_json_str or "") for c in store.collections):
+    if any(map(_is_untyped, store.collections)):
         return Opening(
             release, "fails", "KeyError: '_type': the configuration of a collection is that of 1.x (CF805)"
         )
@@ -105,6 +106,15 @@ def _after_1(store: Store, known: frozenset[tuple[str, int]], release: str) -> O
             release, "fails", "'dict' object has no attribute 'dimensionality': the id map is that of 1.x"
         )
     return None
+
+
+def _is_untyped(collection: Collection) -> bool:
+    """The configuration does not name its class at the top, as 0.5.4 to 0.6.3 want it; nothing at all means the defaults."""
+    try:
+        told = json.loads(collection.row.config_json_str or "null")
+    except ValueError:
+        return True
+    return told is not None and not (isinstance(told, dict) and "_type" in told)
 
 
 def _with_dict(collection: Collection) -> bool:

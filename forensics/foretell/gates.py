@@ -138,8 +138,11 @@ def _undecodable(collection: Collection, above: int) -> Iterator[tuple[str, str]
 
 
 def _rows_of_rust(collection: Collection) -> Iterator[Gate]:
-    """1.x inserts into table embeddings `ON CONFLICT (segment_id, embedding_id)`, and takes all rows or none."""
-    why = _unreadable(collection) or _unconstrained(collection)
+    """1.x inserts into table embeddings `ON CONFLICT (segment_id, embedding_id)`, and takes all rows or none.
+
+    New rows go to the end of the table: damage elsewhere in it is not in their way.
+    """
+    why = _unreadable(collection, _NEWEST) or _unconstrained(collection)
     if why:
         mark = _mark(collection.metadata_watermark)
         waiting = collection.queue.rows(above=mark)
@@ -149,13 +152,17 @@ def _rows_of_rust(collection: Collection) -> Iterator[Gate]:
 
 def _rows_of_python(collection: Collection) -> Iterator[Gate]:
     """0.6.3 counts by the index of table embeddings alone; whatever asks for more reads the table."""
-    why = _unreadable(collection)
+    why = _unreadable(collection, _EVERY)
     if why:
         yield Gate(MALFORMED, why, only=("get", "get with embeddings", "peek", "filtered query", *WRITES))
 
 
-def _unreadable(collection: Collection) -> str:
-    found = collection.database.rows("SELECT max(seq_id IS NULL) FROM embeddings NOT INDEXED")
+_EVERY = "SELECT max(seq_id IS NULL) FROM embeddings NOT INDEXED"
+_NEWEST = "SELECT seq_id FROM embeddings NOT INDEXED ORDER BY id DESC LIMIT 1"
+
+
+def _unreadable(collection: Collection, sql: str) -> str:
+    found = collection.database.rows(sql)
     return f"table embeddings cannot be read: {found.reason}" if isinstance(found, Absent) else ""
 
 

@@ -42,6 +42,18 @@ def zero_page(store: Path, name: str) -> None:
         file.write(bytes(size))
 
 
+def first_leaf(store: Path, table: str) -> int:
+    """The number of the first leaf page of a table: down the leftmost children from its root."""
+    page = one(store, "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
+    raw = (store / DATABASE).read_bytes()
+    assert isinstance(page, int)
+    while raw[(page - 1) * 4096] == 5:  # an interior page of a table
+        cell = int.from_bytes(raw[(page - 1) * 4096 + 12 :][:2], "big")
+        page = int.from_bytes(raw[(page - 1) * 4096 + cell :][:4], "big")
+    assert raw[(page - 1) * 4096] == 13
+    return page
+
+
 @damage("header-torn", "CF101")
 def tear_header(store: Path, seed: int = 0) -> None:
     """Overwrites bytes 8 to 100 of the database, as a torn write of its first page does."""

@@ -13,8 +13,10 @@ import pytest
 import forensics as fx
 from forensics import samples
 from forensics.foretell.calls import CALLS, RELEASES
+from forensics.readers.database import DATABASE
 from forensics.seal import compare, seal
 from forensics.testing.damage import damage_menu
+from forensics.testing.damage_database import change, first_leaf
 from forensics.testing.foretelling import compared, run
 from forensics.testing.foretold_page import Found, Tally, page
 from forensics.testing.foretold_stores import Part
@@ -136,6 +138,27 @@ def test_a_search_for_more_than_the_elements_with_an_id_meets_one_without(sample
     assert (told.outcome, told.error) == ("raises", "Error finding id"), told
     tally = Tally.of(compared(store, "1.5.9", calls=("query",)))
     assert tally.agree == 1, tally.differences
+
+
+@pytest.mark.oldchroma
+def test_0_6_takes_no_configuration_for_the_defaults(sample: Sample) -> None:
+    store = sample("1.2.1/healthy")
+    change(store, "UPDATE collections SET config_json_str = NULL")
+    told = calls(store, "0.6.3")
+    assert (told["count"].outcome, told["query"].outcome) == ("returns", "raises")
+    tally = Tally.of(compared(store, "0.6.3"))
+    assert (tally.differ, tally.missed) == (0, 0), tally.differences
+
+
+def test_new_rows_go_behind_a_damaged_page_of_the_table(sample: Sample) -> None:
+    store = sample("1.2.1/healthy")
+    with open(store / DATABASE, "r+b") as database:
+        database.seek((first_leaf(store, "embeddings") - 1) * 4096)
+        database.write(bytes(4096))
+    told = calls(store)["add and reopen"]
+    assert (told.outcome, calls(store, "0.6.3")["get"].outcome) == ("returns", "raises")
+    tally = Tally.of(compared(store, "1.5.9", calls=("count", "get", "add and reopen")))
+    assert (tally.differ, tally.missed) == (0, 0), tally.differences
 
 
 def test_what_keeps_clear_of_memory_that_nobody_wrote_is_foretold(sample: Sample) -> None:

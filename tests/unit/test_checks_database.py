@@ -15,7 +15,7 @@ from forensics.readers.full_text import judges
 from forensics.readers.integrity import damaged_tables
 from forensics.store import open_store
 from forensics.testing.damage import damage_menu
-from forensics.testing.damage_database import change, one
+from forensics.testing.damage_database import change, first_leaf, one
 from forensics.testing.damage_folder import DATABASE, segment_of
 from forensics.testing.showing import shown
 
@@ -94,7 +94,7 @@ def test_integrity_check_finds_what_the_quick_walk_does_not(sample: Sample) -> N
     """Two rows of one table in the wrong order are a damaged table, although every page can be read."""
     store = sample("1.5.9/healthy")
     assert fx.diagnose(store, deep=True).codes(notes=False) == ()
-    leaf = _leaf_of(store, "embedding_metadata")
+    leaf = first_leaf(store, "embedding_metadata")
     with (store / DATABASE).open("r+b") as file:
         file.seek((leaf - 1) * 4096 + 8)
         first = file.read(4)
@@ -102,18 +102,6 @@ def test_integrity_check_finds_what_the_quick_walk_does_not(sample: Sample) -> N
         file.write(first[2:] + first[:2])
     assert "CF102" not in fx.diagnose(store).codes()
     assert "CF102" in fx.diagnose(store, deep=True).codes()
-
-
-def _leaf_of(store: Path, table: str) -> int:
-    """The first leaf page of a table: down the leftmost children from its root."""
-    page = one(store, "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
-    raw = (store / DATABASE).read_bytes()
-    assert isinstance(page, int)
-    while raw[(page - 1) * 4096] == 5:  # an interior page of a table
-        cell = int.from_bytes(raw[(page - 1) * 4096 + 12 :][:2], "big")
-        page = int.from_bytes(raw[(page - 1) * 4096 + cell :][:4], "big")
-    assert raw[(page - 1) * 4096] == 13
-    return page
 
 
 def test_full_text_verdicts_name_the_library(sample: Sample) -> None:
