@@ -142,7 +142,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
     left.set(xlabel="records", ylabel="CPU seconds")
     left.legend()
     right.loglog(sizes, [row["peak_mb"] for row in rows], marker="o", color="tab:red")
-    right.set(xlabel="records", ylabel="peak memory of diagnose, MB (mapped files included)")
+    right.set(xlabel="records", ylabel="peak memory of diagnose, MB")
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
