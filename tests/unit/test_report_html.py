@@ -16,6 +16,7 @@ from forensics.case import Case
 from forensics.errors import UsageError
 from forensics.report.html import report_hash, write_report
 from forensics.report.render import findings_html, plan_html, style, verdict_html
+from forensics.testing.damage import damage_menu
 
 HERE = Path(__file__).parent
 CASE = HERE / "report_case"
@@ -198,6 +199,16 @@ def test_a_plan_is_shown_as_a_plan(report_case: Case, see: See) -> None:
     assert "What search finds, before and after, as planned." in text
     assert "Nothing of this has been carried out." in text
     assert "Repaired" not in text
+
+
+def test_the_impact_tells_what_the_numbers_do_not(sample: Any, tmp_path: Path, see: See) -> None:
+    store = sample("1.5.9/healthy")
+    damage_menu()["link-lists-removed"](store)
+    fx.diagnose(store, case=tmp_path / "case")
+    page = see(written(Case.open(tmp_path / "case"))).text
+    assert "By its ids, each of its 300 records should be found; what stands in the way:" in page
+    assert "Without link_lists.bin the engine cannot load the index: every call fails. (CF302, 1 " in page
+    assert "Search can find each" not in page
 
 
 def test_an_empty_case_is_reported_as_empty(report_case: Case, see: See) -> None:
