@@ -28,12 +28,11 @@ class Odd:
     """Vectors that are not what vectors should be.
 
     `elements`: internal ids, live and with a label of 1 or more. `queued`: (seq_id, id) of pending queue
-    rows. `deleted`: internal ids that are flagged deleted; they count for nothing.
+    rows.
     """
 
     elements: np.ndarray
     queued: tuple[tuple[int, str], ...]
-    deleted: np.ndarray
 
     @property
     def count(self) -> int:
@@ -67,39 +66,33 @@ def _squared_norms(vectors: np.ndarray) -> np.ndarray:
 
 
 def _live(collection: Collection) -> np.ndarray:
-    return _labelled(collection) & ~_flagged(collection)
+    return _labelled(collection, live=True)
 
 
-def _labelled(collection: Collection) -> np.ndarray:
+def _labelled(collection: Collection, *, live: bool) -> np.ndarray:
+    """(elements,) bool: those with a label of 1 or more that are live, or else flagged deleted."""
     segment = collection.vector
     if isinstance(segment, Absent) or isinstance(segment.files.summary, Absent):
         return np.empty(0, dtype=bool)
-    return segment.files.summary.labels >= 1
-
-
-def _flagged(collection: Collection) -> np.ndarray:
-    segment = collection.vector
-    if isinstance(segment, Absent) or isinstance(segment.files.summary, Absent):
-        return np.empty(0, dtype=bool)
-    return ~segment.files.summary.live
+    return (segment.files.summary.live == live) & (segment.files.summary.labels >= 1)
 
 
 def not_finite(collection: Collection) -> Odd:
     """NaN or infinite components."""
-    suspects = np.flatnonzero(_labelled(collection) & ~np.isfinite(squared_norms(collection)))
+    suspects = np.flatnonzero(_live(collection) & ~np.isfinite(squared_norms(collection)))
     vectors = _vectors(collection, suspects)
-    return _odd(collection, suspects[~np.isfinite(vectors).all(axis=1)], "not finite")
+    return Odd(suspects[~np.isfinite(vectors).all(axis=1)], _queued(collection, "not finite"))
 
 
 def zero(collection: Collection) -> Odd:
     """Vectors all of whose components are 0."""
-    suspects = np.flatnonzero(_labelled(collection) & (squared_norms(collection) == 0))
-    return _odd(collection, suspects[~_vectors(collection, suspects).any(axis=1)], "zero")
+    return Odd(_all_zeros(collection, _live(collection)), _queued(collection, "zero"))
 
 
-def _odd(collection: Collection, elements: np.ndarray, kind: str) -> Odd:
-    deleted = _flagged(collection)[elements] if elements.size else np.empty(0, dtype=bool)
-    return Odd(elements[~deleted], _queued(collection, kind), elements[deleted])
+def _all_zeros(collection: Collection, among: np.ndarray) -> np.ndarray:
+    """Internal ids of those `among` (elements,) whose every component is 0."""
+    suspects = np.flatnonzero(among & (squared_norms(collection) == 0))
+    return suspects[~_vectors(collection, suspects).any(axis=1)]
 
 
 def _vectors(collection: Collection, elements: np.ndarray) -> np.ndarray:
@@ -160,17 +153,19 @@ def _places(collection: Collection, odd: Odd) -> tuple[Place, ...]:
     return tuple(places)
 
 
-def _zero_in_tombstones(collection: Collection, odd: Odd) -> Finding:
+def _zero_in_tombstones(collection: Collection) -> Iterator[Finding]:
     """The note on zero vectors of deleted elements alone: a search passes them and returns none of them."""
-    elements = odd.deleted
-    return finding(
+    elements = _all_zeros(collection, _labelled(collection, live=False))
+    if not elements.size:
+        return
+    yield finding(
         "CF705",
         collection,
         count=elements.size,
         unit="vectors of deleted elements",
         expected="the vectors that they were deleted with",
         found={"elements": examples(elements), "in_deleted_elements": int(elements.size)},
-        where=_places(collection, Odd(elements, (), elements[:0])),
+        where=_places(collection, Odd(elements, ())),
         means="No record has these vectors any more. A search only passes them on its way.",
         remedy=Remedy(action="compact-segment", safety="manual"),
         severity="note",
@@ -222,8 +217,8 @@ _ZERO_ELSEWHERE = "A zero vector is often what an embedder gives for an empty te
 def vector_zero(collection: Collection) -> Iterator[Finding]:
     """Zero vectors in live elements or pending queue rows; only under cosine do they cost anything."""
     odd, cosine = zero(collection), collection.settings.space == "cosine"
-    if odd.deleted.size and not odd.count:
-        yield _zero_in_tombstones(collection, odd)
+    if not odd.count:
+        yield from _zero_in_tombstones(collection)
     if odd.count:
         yield finding(
             "CF705",
@@ -255,7 +250,7 @@ def vector_not_normalised(collection: Collection) -> Iterator[Finding]:
         wrong = np.isfinite(norms) & (norms > 0) & (np.abs(norms - 1) > NORM_TOLERANCE)
     elements = np.flatnonzero(_live(collection) & wrong)
     if elements.size:
-        odd = Odd(elements, (), elements[:0])
+        odd = Odd(elements, ())
         yield finding(
             "CF706",
             collection,
