@@ -72,7 +72,7 @@ def _count_too_high(segment: VectorSegment) -> str | None:
         return None
     given = id_map.total_elements_added
     if has_run_away(given, header.cur_element_count):
-        given = max(id_map.id_to_label.values(), default=0)
+        given = id_map.highest_label
     if not given or held < given:
         return None
     return (
