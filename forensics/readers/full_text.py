@@ -23,6 +23,11 @@ SHADOWS = tuple(f"{NAME}_{part}" for part in ("data", "idx", "content", "docsize
 CREATE = f"CREATE VIRTUAL TABLE {NAME} USING fts5(string_value, tokenize='trigram')"
 """As metadb migration 3 makes it; what the store itself says is not executed."""
 DOCUMENT = "chroma:document"
+UNDOCUMENTED = (
+    f"{NAME}_content c WHERE NOT EXISTS"
+    f" (SELECT 1 FROM embedding_metadata m WHERE m.id = c.id AND m.key = '{DOCUMENT}')"
+)
+"""What follows FROM, for rows c of the full-text content without a document in embedding_metadata."""
 READS_ONLY = (3, 44)
 """The SQLite from which on integrity_check asks FTS5; one that would write for it says so, and is not believed."""
 ASK = f"PRAGMA integrity_check('{NAME}')"
@@ -182,10 +187,7 @@ def differences(database: Database) -> Differences | Absent:
         f"SELECT m.id FROM embedding_metadata m LEFT JOIN {content} c ON c.id = m.id"
         f" WHERE m.key = '{DOCUMENT}' AND typeof(m.id) = 'integer' AND"
     )
-    alone = (
-        f"SELECT c.id FROM {content} c WHERE NOT EXISTS"
-        f" (SELECT 1 FROM embedding_metadata m WHERE m.id = c.id AND m.key = '{DOCUMENT}')"
-    )
+    alone = f"SELECT c.id FROM {UNDOCUMENTED}"
     record = "EXISTS (SELECT 1 FROM embeddings e WHERE e.id = c.id)"
     other = "c.c0 IS NOT m.string_value AND c.id IS NOT NULL"
     queries = (

@@ -7,19 +7,14 @@ from collections.abc import Callable
 
 from forensics.errors import Refused
 from forensics.model import Json
+from forensics.readers.full_text import CREATE, UNDOCUMENTED
+from forensics.readers.full_text import NAME as FULL_TEXT
 from forensics.repair.actions.work import Work
 
 Report = dict[str, Json]
-FULL_TEXT = "embedding_fulltext_search"
-CREATE_FULL_TEXT = f"CREATE VIRTUAL TABLE {FULL_TEXT} USING fts5(string_value, tokenize='trigram')"
-"""As metadb migration 3 makes it."""
 FILL_FULL_TEXT = (
     f"INSERT INTO main.{FULL_TEXT} (rowid, string_value) SELECT id, string_value FROM main.embedding_metadata"
     " WHERE key = 'chroma:document' AND string_value IS NOT NULL"
-)
-_UNDOCUMENTED = (
-    f"FROM {FULL_TEXT}_content c WHERE NOT EXISTS"
-    " (SELECT 1 FROM embedding_metadata m WHERE m.id = c.id AND m.key = 'chroma:document')"
 )
 
 
@@ -29,7 +24,7 @@ def restore_documents(work: Work) -> Report:
     with work.database() as connection:
         done = connection.execute(
             "INSERT INTO embedding_metadata (id, key, string_value)"
-            f" SELECT c.id, 'chroma:document', c.c0 {_UNDOCUMENTED}"
+            f" SELECT c.id, 'chroma:document', c.c0 FROM {UNDOCUMENTED}"
             " AND typeof(c.c0) = 'text' AND c.id IN (SELECT id FROM embeddings WHERE segment_id = ?)",
             (segment,),
         )
@@ -45,7 +40,7 @@ def rebuild_full_text(work: Work) -> Report:
     with work.database() as connection:
         kept = _keep_undocumented(work, connection)
         _drop_full_text(connection)
-        connection.execute(CREATE_FULL_TEXT)
+        connection.execute(CREATE)
         done = connection.execute(FILL_FULL_TEXT)
         return {"documents": done.rowcount, **kept}
 
@@ -57,7 +52,7 @@ def _keep_undocumented(work: Work, connection: sqlite3.Connection) -> Report:
     rows: list[tuple[int, str]] = []
     problem = None
     try:
-        for row in connection.execute(f"SELECT c.id, c.c0 {_UNDOCUMENTED}"):
+        for row in connection.execute(f"SELECT c.id, c.c0 FROM {UNDOCUMENTED}"):
             rows.append(row)
     except sqlite3.Error as error:
         problem = str(error)

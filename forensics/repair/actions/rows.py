@@ -12,6 +12,7 @@ from forensics.absent import Absent
 from forensics.checks.id_text import malformed, trimmed
 from forensics.errors import Refused
 from forensics.model import Json
+from forensics.readers.full_text import NAME as FULL_TEXT
 from forensics.readers.id_map import IdMap
 from forensics.repair.actions.frame import Report
 from forensics.repair.actions.names import element_of
@@ -22,7 +23,6 @@ from forensics.repair.site import Site
 from forensics.writers.segment_files import set_deleted
 
 BATCH = 500
-FULL_TEXT = "embedding_fulltext_search"
 
 
 def trim_ids(work: Work) -> Report:
