@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,10 +12,10 @@ from forensics.checks.places import examples, in_table, needed
 from forensics.checks.registry import CannotLook, check, finding
 from forensics.model import Finding, Remedy
 from forensics.readers.database import Database
+from forensics.readers.full_text import DOCUMENT
 from forensics.readers.record_rows import MetadataRows
 from forensics.store import Collection
 
-DOCUMENT = "chroma:document"
 DESCRIBED = "SELECT DISTINCT id FROM embedding_metadata"
 DOCUMENTED = f"SELECT id FROM embedding_metadata WHERE key = '{DOCUMENT}'"
 IN_FULL_TEXT = "SELECT id FROM embedding_fulltext_search_docsize"
@@ -80,7 +81,17 @@ def _in_full_text(database: Database, bare: np.ndarray) -> np.ndarray:
     return bare[:0] if isinstance(found, Absent) else np.intersect1d(bare, found)
 
 
+_WHOLE: WeakKeyDictionary[Database, bool] = WeakKeyDictionary()
+
+
 def _all_documented(database: Database) -> bool:
+    """The same for every collection of a database: asked once."""
+    if database not in _WHOLE:
+        _WHOLE[database] = _as_many_documents(database)
+    return _WHOLE[database]
+
+
+def _as_many_documents(database: Database) -> bool:
     """True where as many documents as records are there and their ids are the same unbroken range, or else as far as
     sums and sums of squares (modulo a prime) tell."""
     documents = f"embedding_metadata WHERE key = '{DOCUMENT}'"
