@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from forensics import __version__
+from forensics.cli_options import add_applying, add_embedding, add_planning
 from forensics.errors import UsageError
 
 
@@ -57,90 +58,15 @@ def _verb(verbs: Any, name: str, text: str, *, store: bool = False) -> Parser:
     return parser
 
 
-def _embedding(parser: Parser) -> None:
-    parser.add_argument(
-        "--embedder",
-        metavar="MODULE:CALLABLE",
-        help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32",
-    )
-    parser.add_argument(
-        "--also",
-        metavar="PATH",
-        action="append",
-        default=[],
-        help="another copy of the store to take vectors from",
-    )
-    parser.add_argument(
-        "--source",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="your own source of ids and vectors: Parquet, npz, JSONL, FILE.sqlite#TABLE, or http://HOST:PORT/COLLECTION",
-    )
-
-
-def _planning(parser: Parser) -> None:
-    _embedding(parser)
-    parser.add_argument(
-        "--accept-loss",
-        metavar="CF…",
-        action="append",
-        default=[],
-        help="approve what a lossy remedy discards",
-    )
-    parser.add_argument(
-        "--also-fix", metavar="CF…", action="append", default=[], help="housekeeping to be done as well"
-    )
-    parser.add_argument(
-        "--ids", choices=("trim", "delete", "keep"), default="trim", help="what becomes of malformed ids"
-    )
-    parser.add_argument(
-        "--set-aside-unsearchable", action="store_true", help="move records without a vector into the case"
-    )
-    parser.add_argument(
-        "--unverified-embedder",
-        action="store_true",
-        help="re-embed though no vector survives to compare with",
-    )
-    parser.add_argument(
-        "--rebuild",
-        metavar="NAME|*",
-        action="append",
-        default=[],
-        help="build the index of this collection (*: of every one) again, whatever is found",
-    )
-    parser.add_argument(
-        "--search-every-vector",
-        action="store_true",
-        help="search every vector by itself, not only those that the repair could have cost a link",
-    )
-    parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
-
-
 def _verbose(*parsers: Parser) -> None:
     for parser in parsers:
         parser.add_argument("-v", "--verbose", action="store_true", help="notes and every step whole, too")
 
 
-def _applying(parser: Parser) -> None:
-    parser.add_argument(
-        "--yes", action="store_true", help="do what keeps every byte of information, in the store or the case"
-    )
-    parser.add_argument(
-        "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
-    )
-    parser.add_argument(
-        "--engine",
-        metavar="VERSION",
-        help="the chromadb release that verifies (default: the one installed); none: our own checks alone",
-    )
-
-
 def _looking(verbs: Any) -> None:
     diagnose = _verb(verbs, "diagnose", "What is wrong, by looking alone. Writes nothing.", store=True)
     diagnose.add_argument("--deep", action="store_true", help="the slow checks as well")
-    _embedding(diagnose)
+    add_embedding(diagnose)
     _verbose(diagnose)
     probe = _verb(verbs, "probe", "What each API call does, on a throw-away copy, in a child.", store=True)
     probe.add_argument(
@@ -190,14 +116,14 @@ def _repairing(verbs: Any) -> None:
     plan = _verb(
         verbs, "plan", "What would be done, and what it would lose. Writes nothing in the store.", store=True
     )
-    _planning(plan)
+    add_planning(plan)
     apply = _verb(verbs, "apply", "Carries out a plan on a draft, verifies it, swaps it in.")
-    _applying(apply)
+    add_applying(apply)
     apply.add_argument("--resume", action="store_true", help="finish what was interrupted")
     apply.add_argument("--to", metavar="DIR", help="write a repaired copy there instead")
     repair = _verb(verbs, "repair", "diagnose, plan, apply, verify and report in one go.", store=True)
-    _planning(repair)
-    _applying(repair)
+    add_planning(repair)
+    add_applying(repair)
     _verbose(plan, apply, repair)
 
 

@@ -96,6 +96,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cli",
         "cli_answer",
         "cli_arguments",
+        "cli_options",
         "cli_cases",
         "cli_looking",
         "cli_repairing",

@@ -1,0 +1,80 @@
+"""The options of a repair, in groups that several verbs share."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+
+def add_embedding(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--embedder",
+        metavar="MODULE:CALLABLE",
+        help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32",
+    )
+    parser.add_argument(
+        "--also",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="another copy of the store to take vectors from",
+    )
+    parser.add_argument(
+        "--source",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="your own source of ids and vectors: Parquet, npz, JSONL, FILE.sqlite#TABLE, or http://HOST:PORT/COLLECTION",
+    )
+
+
+def add_planning(parser: ArgumentParser) -> None:
+    add_embedding(parser)
+    parser.add_argument(
+        "--accept-loss",
+        metavar="CF…",
+        action="append",
+        default=[],
+        help="approve what a lossy remedy discards",
+    )
+    parser.add_argument(
+        "--also-fix", metavar="CF…", action="append", default=[], help="housekeeping to be done as well"
+    )
+    parser.add_argument(
+        "--ids", choices=("trim", "delete", "keep"), default="trim", help="what becomes of malformed ids"
+    )
+    parser.add_argument(
+        "--set-aside-unsearchable", action="store_true", help="move records without a vector into the case"
+    )
+    parser.add_argument(
+        "--unverified-embedder",
+        action="store_true",
+        help="re-embed though no vector survives to compare with",
+    )
+    parser.add_argument(
+        "--rebuild",
+        metavar="NAME|*",
+        action="append",
+        default=[],
+        help="build the index of this collection (*: of every one) again, whatever is found",
+    )
+    parser.add_argument(
+        "--search-every-vector",
+        action="store_true",
+        help="search every vector by itself, not only those that the repair could have cost a link",
+    )
+    parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
+
+
+def add_applying(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", help="do what keeps every byte of information, in the store or the case"
+    )
+    parser.add_argument(
+        "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="VERSION",
+        help="the chromadb release that verifies (default: the one installed); none: our own checks alone",
+    )
