@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Collection as Many
 from dataclasses import dataclass, field
 
@@ -12,9 +11,10 @@ from forensics.absent import Absent, NotApplicable
 from forensics.checks import load_checks
 from forensics.checks.masks import MASKS, explanation, masking, obscuring
 from forensics.checks.reading import read_partial
-from forensics.checks.registry import CHECKS, CannotLook, Check, View, finding, unmet, unseen
+from forensics.checks.registry import CHECKS, CannotLook, Check, View, unmet, unseen
+from forensics.checks.tool import changed_meanwhile, crashed, joined_crashes, skipped
 from forensics.codes import catalogue, lookup
-from forensics.model import SEVERITIES, Finding, Outcome, Place, Remedy
+from forensics.model import SEVERITIES, Finding, Outcome
 from forensics.model import Diagnosis as Result
 from forensics.readers.bulk import collector_seldom
 from forensics.seal import Fingerprint, fingerprint
@@ -176,7 +176,7 @@ def _run_on(check: Check, view: View, run: _Run) -> None:
         return
     except Exception as error:  # noqa: BLE001 - a check that raises is a result (CF901); the run goes on
         run.note(check.code, "crashed", f"{type(error).__name__}: {error}")
-        run.findings.append(_crashed(check.code, view, error))
+        run.findings.append(crashed(check.code, view, error))
         return
     run.findings.extend(found)
     run.note(check.code, "found" if found else "clean")
@@ -223,65 +223,11 @@ def _following(finding: Finding, code: str) -> Finding:
     )
 
 
-def _crashed(code: str, view: View, error: Exception) -> Finding:
-    return finding(
-        "CF901",
-        view,
-        count=1,
-        unit="check",
-        expected=f"{code} runs to its end",
-        found=f"{type(error).__name__}: {error}",
-        where=(Place(file="forensics", rows=f"check of {code}"),),
-        means=f"What {code} looks for was not examined.",
-        remedy=Remedy(action="report-the-traceback", safety="manual"),
-        lists={"traceback": "".join(traceback.format_exception(error)).splitlines()},
-    )
-
-
 def _finished(run: _Run, *, certain: bool) -> tuple[Finding, ...]:
-    findings = [*_joined_crashes(run.findings), *_skips(run)]
+    findings = [*joined_crashes(run.findings), *skipped(run.outcomes.values())]
     if not certain:
         findings = [dataclasses.replace(f, confidence="possible") for f in findings]
     return tuple(sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.collection or "")))
-
-
-def _joined_crashes(findings: list[Finding]) -> Iterator[Finding]:
-    """At most one CF901 per collection."""
-    seen: dict[str | None, Finding] = {}
-    for item in findings:
-        if item.code != "CF901":
-            yield item
-        elif item.collection in seen:
-            first = seen[item.collection]
-            seen[item.collection] = dataclasses.replace(
-                first,
-                count=first.count + 1,
-                found=f"{first.found}; {item.found}",
-                lists={"traceback": [*first.lists["traceback"], *item.lists["traceback"]]},
-            )
-        else:
-            seen[item.collection] = item
-    yield from seen.values()
-
-
-def _skips(run: _Run) -> Iterator[Finding]:
-    """CF902 for checks that could not run."""
-    hit = [item for item in run.outcomes.values() if item.outcome == "skipped"]
-    if hit:
-        yield Finding(
-            code="CF902",
-            name=lookup("CF902").name,
-            severity=lookup("CF902").severity,  # pyright: ignore[reportArgumentType]
-            confidence="certain",
-            collection=None,
-            count=len(hit),
-            unit="checks",
-            expected="every check runs on whole data",
-            found={item.code: item.reason for item in hit},
-            where=(),
-            means="The areas of these checks were not, or not wholly, examined.",
-            remedy=Remedy(action="see-reasons", safety="manual"),
-        )
 
 
 def _unchanged(store: Store, before: Fingerprint, run: _Run) -> bool:
@@ -290,18 +236,6 @@ def _unchanged(store: Store, before: Fingerprint, run: _Run) -> bool:
         return True
     changed = before.differences(after)
     if not any(f.code == "CF005" for f in run.findings):
-        run.findings.append(
-            finding(
-                "CF005",
-                store,
-                count=len(changed),
-                unit="files",
-                expected="the store does not change while it is read",
-                found={"changed": list(changed)},
-                where=tuple(Place(file=name) for name in changed[:5]),
-                means="Somebody wrote to the store while it was read; every finding is only possible.",
-                remedy=Remedy(action="stop-the-writer-and-diagnose-again", safety="manual"),
-            )
-        )
+        run.findings.append(changed_meanwhile(store, changed))
     run.note("CF005", "found")
     return False
