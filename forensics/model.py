@@ -227,6 +227,7 @@ class Plan(_Shown):
     promised: tuple[str, ...]
     remaining: tuple[str, ...]
     losses: tuple[Mapping[str, Json], ...] = ()
+    alternatives: tuple[Mapping[str, Json], ...] = ()
     options: Mapping[str, Json] = field(default_factory=dict)
 
     @property
@@ -234,17 +235,9 @@ class Plan(_Shown):
         return tuple(action for action in self.actions if action.approved)
 
     def to_json(self) -> Json:
-        return {
-            "schema": 1,
-            "store": self.store,
-            "findings": list(self.findings),
-            "actions": [action.to_json() for action in self.actions],
-            "effects": [effect.to_json() for effect in self.effects],
-            "promised": list(self.promised),
-            "remaining": list(self.remaining),
-            "losses": [dict(loss) for loss in self.losses],
-            "options": dict(self.options),
-        }
+        records = {name: [each.to_json() for each in getattr(self, name)] for name in ("actions", "effects")}
+        rest = {name: plain(getattr(self, name)) for name in self.__slots__ if name not in records}
+        return {"schema": 1, **{name: {**rest, **records}[name] for name in self.__slots__}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

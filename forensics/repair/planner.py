@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
+from forensics.repair.alternatives import alternatives
 from forensics.repair.effects import effect_of, losses_of, losses_without_site, untouched
 from forensics.repair.embedding import Embedder
 from forensics.repair.foreign import VOUCH
@@ -47,6 +48,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     effects = tuple(_effects(store, sites, [item.action for item in approved]))
     promised, remaining = _outlook(diagnosis.findings, proposals, effects)
     remaining = tuple(sorted({*remaining, *in_doubt(item.action for item in proposals)}))
+    left = {found.code for found in diagnosis.findings if not _wanted(found.code, options)}
     plan = Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
@@ -55,6 +57,7 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
         promised=promised,
         remaining=remaining,
         losses=tuple(_losses(store, sites, [item.action for item in approved], effects)),
+        alternatives=tuple(alternatives(store, diagnosis, [item.action for item in proposals], sites, left)),
         options=_located(options).to_json(),
     )
     return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))

@@ -33,6 +33,7 @@ def plan_from_json(row: Mapping[str, Json]) -> Plan:
         promised=tuple(row["promised"]),
         remaining=tuple(row["remaining"]),
         losses=tuple(row["losses"]),
+        alternatives=tuple(row.get("alternatives", ())),  # a plan of before has none
         options=row["options"],
     )
 

@@ -11,6 +11,7 @@ import forensics
 from forensics.history import Event
 from forensics.report import advice, causes, figures
 from forensics.report.advice import Advice, Lessons
+from forensics.report.alternatives import ChoiceView, choice_views
 from forensics.report.casefiles import CaseFiles, EvidenceFile
 from forensics.report.causes import Hypothesis
 from forensics.report.chronicle import opening_rows, touched_rows
@@ -72,6 +73,7 @@ class Report:
     calls: tuple[causes.Call, ...]
     plan: str
     actions: tuple[ActionView, ...]
+    choices: tuple[ChoiceView, ...]
     effects: tuple[Fact, ...]
     done: tuple[Fact, ...]
     verdict: str
@@ -126,6 +128,7 @@ def build(files: CaseFiles, *, written: str, reveal: Reveal, linked: bool) -> Re
         calls=tuple(_calls(files, reveal)),
         plan="" if plan is None else plan_sentence(plan, tense=stand.tense),
         actions=tuple(action_view(action, tense=stand.tense) for action in (plan or {}).get("actions", ())),
+        choices=choice_views(plan or {}),
         effects=effect_views(effects, tense=stand.tense),
         done=tuple(_done(files, reveal)),
         verdict="" if verdict is None else verified_sentence(verdict),

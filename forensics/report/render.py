@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forensics.model import Diagnosis, Finding, Plan, Verdict
+from forensics.report.alternatives import choice_views
 from forensics.report.bytecode import BesideModules
 from forensics.report.data import EVERYTHING, Reveal, redacted
 from forensics.report.plain import visible
@@ -101,6 +102,7 @@ def plan_html(plan: Plan | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -
         actions=[action_view(item) for item in data["actions"]],
         effects=effect_views(data["effects"], tense="planned"),
         losses=[lost_sentence(redacted(item, reveal)) for item in data["losses"]],
+        choices=choice_views(data),
         promised=data["promised"],
         remaining=data["remaining"],
     )

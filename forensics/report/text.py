@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from forensics.report.against import sources_text
+from forensics.report.alternatives import choices_text
 from forensics.report.brief import notes_text
 from forensics.report.data import lines
 from forensics.report.plain import WIDTH, counted, number, quoted, visible, wrapped
@@ -175,6 +176,7 @@ def plan_text(plan: Json) -> str:
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
         wrapped(embedder_sentence(data["options"])) if _embeds(data) else "",
         _losses_text(data["losses"]),
+        choices_text(data),
         _codes_text(data),
     ]
     return _whole(blocks)
