@@ -180,7 +180,7 @@ def surviving_sample(site: Site, records: Records, *, with_text: bool = True) ->
     )
     if chosen.size:
         return [records.rows.ids[i] for i in chosen.tolist()], site.raw_vectors(elements[chosen])
-    return _sample_elsewhere(site, records)
+    return _sample_elsewhere(site, records, with_text=with_text)
 
 
 def _with_documents(site: Site, held: np.ndarray, records: Records) -> np.ndarray:
@@ -193,14 +193,17 @@ def _with_documents(site: Site, held: np.ndarray, records: Records) -> np.ndarra
     return good[seeded_sample(len(good))] if good.size else good
 
 
-def _sample_elsewhere(site: Site, records: Records) -> tuple[list[str], np.ndarray]:
-    """The same from the queue and from other directories."""
+def _sample_elsewhere(site: Site, records: Records, *, with_text: bool) -> tuple[list[str], np.ndarray]:
+    """The same from the queue and from other directories; of vectors that may be older than their records only where
+    there are no others.
+    """
     positions = seeded_sample(len(records), DRAWN) if len(records) else np.empty(0, dtype=np.int64)
     pending = np.flatnonzero(records.pending)
     positions = np.union1d(positions, pending[seeded_sample(len(pending))] if pending.size else pending)
     ids = [records.rows.ids[i] for i in positions.tolist()]
     sources = find_sources(site.collection, ids, also=site.also)
-    found = np.flatnonzero(sources.found & sources.has_document)
+    good = sources.found & (sources.has_document | (not with_text))
+    found = np.flatnonzero(good & (sources.current | ~(good & sources.current).any()))
     if not found.size or site.dim is None:
         return [], np.empty((0, site.dim or 0), dtype=np.float32)
     chosen = found[seeded_sample(len(found))]

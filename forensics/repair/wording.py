@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED
+from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, LOST, PENDING, PROVED, USER
 from forensics.repair.site import Site
+from forensics.sources import Sources
 
 
 def how_many(site: Site) -> dict[str, int]:
@@ -17,9 +18,17 @@ def how_many(site: Site) -> dict[str, int]:
         else {k: v for k, v in holdings.sources.counts().items() if k != "none"}
     )
     counts = holdings.counts()
-    older = 0 if holdings.sources is None else int((holdings.sources.found & ~holdings.sources.current).sum())
-    extra = {"reembedded": counts.get(EMBED, 0), "lost": counts.get(LOST, 0), "possibly_older": older}
+    extra = {
+        "reembedded": counts.get(EMBED, 0),
+        "lost": counts.get(LOST, 0),
+        "possibly_older": _older(holdings.sources),
+    }
     return {"from_" + kind.replace("-", "_"): count for kind, count in out.items()} | extra
+
+
+def _older(sources: Sources | None) -> int:
+    """How many vectors of other directories may be older than their records."""
+    return 0 if sources is None else int((sources.found & ~sources.current & (sources.kind != USER)).sum())
 
 
 def from_where(site: Site, *, whole: bool = False) -> str:
@@ -41,7 +50,9 @@ def from_where(site: Site, *, whole: bool = False) -> str:
     level0 = sum(states.get(state, 0) for state in (INDEXED, FLAGGED, PROVED, CLAIMED))
     parts += [f"{states[EMBED]} embedded again"] if states.get(EMBED) else []
     held = f"{level0} in level 0 and {states.get(PENDING, 0)} in the queue"
-    return ", ".join([held, *parts] if (whole and level0) or not parts else parts)
+    text = ", ".join([held, *parts] if (whole and level0) or not parts else parts)
+    older = _older(holdings.sources)
+    return f"{text} ({older} of them possibly older than the record)" if older else text
 
 
 def is_unverified(site: Site) -> bool:

@@ -67,7 +67,7 @@ def gather(site: Site, positions: np.ndarray) -> Batch:
     batch.origin = [("", "", -1, True, "")] * len(positions)
     state = holdings.state[positions]
     _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED, CLAIMED))))
-    _from_elsewhere(site, batch, positions, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
+    _from_elsewhere(site, batch, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
     _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
     if not np.isfinite(batch.raw).all():
         raise Refused("a vector that should be added has components that are not finite numbers.")
@@ -92,10 +92,21 @@ def _from_level0(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarr
         batch.origin[at] = ("level 0", "", element, True, "")
 
 
-def _from_elsewhere(site: Site, batch: Batch, positions: np.ndarray, mine: np.ndarray) -> None:
-    if not mine.size:
-        return
-    sources, index = _sources_of(site, [batch.ids[i] for i in mine.tolist()], positions[mine])
+def _from_elsewhere(site: Site, batch: Batch, mine: np.ndarray) -> None:
+    """What the holdings found where; pending ones, of which they say nothing, are looked for now."""
+    held = None if site.holdings is None else site.holdings.sources
+    known = {} if held is None else {name: at for at, name in enumerate(held.ids)}
+    index = np.fromiter((known.get(batch.ids[i], -1) for i in mine.tolist()), dtype=np.int64, count=len(mine))
+    if held is not None:
+        _from_sources(site, batch, held, mine[index >= 0], index[index >= 0])
+    rest = mine[index < 0]
+    if rest.size:
+        found = find_sources(site.collection, [batch.ids[i] for i in rest.tolist()], also=site.also)
+        _from_sources(site, batch, found, rest, np.arange(len(rest)))
+
+
+def _from_sources(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, index: np.ndarray) -> None:
+    """Fills the places `mine` of the batch from the places `index` of the sources."""
     if not sources.found[index].all():
         lost = int((~sources.found[index]).sum())
         raise Refused(f"{lost} vectors that the plan counted on are not there any more.")
@@ -115,19 +126,6 @@ def _from_user(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, ind
     files = {source.path: source for source in site.user_sources}
     for at, i in zip(mine.tolist(), index.tolist(), strict=True):
         batch.raw[at] = files[str(sources.origin[i])].vectors[sources.ref[i]]
-
-
-def _sources_of(site: Site, ids: list[str], positions: np.ndarray) -> tuple[Sources, np.ndarray]:
-    """The sources that the holdings found, and where in them these records are; asked again for pending ones."""
-    holdings = site.holdings
-    known = (
-        {}
-        if holdings is None or holdings.sources is None
-        else {n: i for i, n in enumerate(holdings.sources.ids)}
-    )
-    if holdings is not None and holdings.sources is not None and all(name in known for name in ids):
-        return holdings.sources, np.array([known[name] for name in ids], dtype=np.int64)
-    return find_sources(site.collection, ids, also=site.also), np.arange(len(ids))
 
 
 def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> None:
