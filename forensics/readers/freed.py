@@ -81,6 +81,18 @@ def freed_rows(
         return Unreadable(f"{path.name}: {error.strerror}")
 
 
+def free_pages(path: Path, page_size: int) -> set[int]:
+    """The pages that SQLite says are free; none where the header, which says where they begin, is no header."""
+    with open(path, "rb") as handle:
+        first = handle.read(SIZE)
+        header = SqliteHeader.from_bytes(first)
+        if header is None or header.problems():
+            return set()
+        trunk = struct.unpack_from(">I", first, 32)[0]
+        free, _ = _freelist(handle.fileno(), trunk, page_size, os.fstat(handle.fileno()).st_size)
+    return set(np.flatnonzero(free).tolist())
+
+
 def _freelist(file: int, trunk: int, page_size: int, size: int) -> tuple[np.ndarray, dict[int, int]]:
     """(bool per page: SQLite says it is free; trunk page → where its list of leaves ends).
 

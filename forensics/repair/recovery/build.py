@@ -1,0 +1,140 @@
+"""The fresh database: the same schema, every row that could be found, the full-text index and all others built anew."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics.errors import Refused
+from forensics.model import Json
+from forensics.readers.freed import free_pages
+from forensics.readers.full_text import DOCUMENT
+from forensics.readers.full_text import NAME as FULL_TEXT
+from forensics.readers.page_trees import strays
+from forensics.readers.pages import PageFile
+from forensics.repair.recovery.frame import Frame
+from forensics.repair.recovery.rows import Found, take_indexes, take_strays, walked
+from forensics.repair.recovery.schema import CONTENT, Schema, read_schema
+from forensics.repair.recovery.stand_ins import cells_of, stand_in
+
+Report = dict[str, Json]
+NOT_COUNTED = frozenset({CONTENT, "acquire_write"})
+"""Tables whose rows nobody misses: a text stands in embedding_metadata, too, and a lock holds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What came of it: by table how many rows were kept, found elsewhere and lost, and on which pages the damage is."""
+
+    report: Report
+
+    @property
+    def tables(self) -> Mapping[str, Report]:
+        return self.report["tables"]
+
+    @property
+    def lost(self) -> int:
+        """The rows that are known to be lost."""
+        return sum(int(str(row["lost"])) for row in self.tables.values() if row["lost"])
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Tables of which rows may be lost that nothing counts."""
+        return [name for name, row in self.tables.items() if row["lost"] is None]
+
+
+def recover(source: Path, target: Path, dialect: str) -> Recovered:
+    """`target`, which must not exist, is a sound database with all that `source` still holds; `source` is only read.
+
+    The same file gives the same rows. Raises Refused where nothing of a database can be made out, or SQLite refuses.
+    """
+    frame = Frame.of(source)
+    with PageFile(source, frame.page_size, frame.reserved) as file:
+        schema = read_schema(file, dialect)
+        if not schema.tables:
+            raise Refused("not one page of the database can be made out.")
+        found = {name: walked(file, table) for name, table in schema.tables.items()}
+        report = _gathered(file, schema, found)
+        try:
+            with closing(sqlite3.connect(target, isolation_level=None)) as fresh:
+                _write(fresh, frame, schema, file, found)
+        except sqlite3.Error as error:
+            raise Refused(f"SQLite refused what was recovered: {error}.") from error
+    return Recovered({**report, "page_size": frame.page_size, "header": frame.made})
+
+
+def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found]) -> Report:
+    """Every table has what strays, indexes and other tables give it."""
+    known = set[int]().union(
+        *(one.tree.pages for one in found.values()), free_pages(file.path, file.page_size)
+    )
+    ambiguous = take_strays(file, found, strays(file, known))
+    for one in found.values():
+        if one.gaps:
+            take_indexes(file, one, schema)
+    filled = stand_in(file, found)
+    tables = {name: _told(file, one, filled.get(name, 0)) for name, one in sorted(found.items())}
+    return {
+        "tables": tables,
+        "schema_from_the_release": list(schema.from_release),
+        "pages_that_fit_several_tables": ambiguous,
+    }
+
+
+def _told(file: PageFile, one: Found, filled: int) -> Report:
+    kept = sum(1 for _ in one.own(file))
+    return {
+        "kept": kept,
+        "from_stray_pages": one.from_strays,
+        "from_indexes": one.from_indexes + filled,
+        "filled_in": filled,
+        "lost": one.lost if one.table.name not in NOT_COUNTED else 0,
+        "damage": [f"page {gap.page}: {gap.why}" for gap in one.gaps[:20]],
+    }
+
+
+def _write(
+    fresh: sqlite3.Connection, frame: Frame, schema: Schema, file: PageFile, found: Mapping[str, Found]
+) -> None:
+    for name, value in frame.pragmas.items():
+        fresh.execute(f"PRAGMA {name} = {int(value)}")
+    fresh.execute("BEGIN")
+    for item in (item for item in schema.items if item.kind == "table"):
+        fresh.execute(item.sql or "")
+    for name, one in found.items():
+        if name != CONTENT:
+            _insert(fresh, file, one)
+    if FULL_TEXT in {item.name for item in schema.items}:
+        _fill_full_text(fresh, file, found.get(CONTENT))
+    for item in (item for item in schema.items if item.kind != "table"):
+        fresh.execute(item.sql or "")
+    fresh.execute("COMMIT")
+
+
+def _insert(fresh: sqlite3.Connection, file: PageFile, one: Found) -> None:
+    """Every row; one that breaks a rule of the table is left out."""
+    names = ", ".join(f'"{column}"' for column in one.table.columns)
+    marks = ", ".join("?" * (len(one.table.columns) + (one.table.alias is None)))
+    rowid = "" if one.table.alias is not None else "rowid, "
+    rows = (
+        cells if one.table.alias is not None else (number, *cells) for number, cells in cells_of(file, one)
+    )
+    fresh.executemany(f'INSERT OR IGNORE INTO "{one.table.name}" ({rowid}{names}) VALUES ({marks})', rows)
+
+
+def _fill_full_text(fresh: sqlite3.Connection, file: PageFile, content: Found | None) -> None:
+    """The texts that it had as far as they can be read, and of documents that stood on lost pages those of the records."""
+    insert = f"INSERT INTO {FULL_TEXT}(rowid, string_value) "
+    if content is not None:
+        fresh.executemany(
+            f"{insert} VALUES (?, ?)", ((rowid, cells[1]) for rowid, cells in cells_of(file, content))
+        )
+    if content is None or content.gaps:
+        fresh.execute(
+            f"{insert} SELECT id, string_value FROM embedding_metadata WHERE key = ? AND string_value IS NOT NULL"
+            f" AND id NOT IN (SELECT rowid FROM {FULL_TEXT})",
+            (DOCUMENT,),
+        )
