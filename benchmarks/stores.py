@@ -12,19 +12,18 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 _CREATE = """
-import sys, chromadb
+import sys, json, chromadb
 from chromadb.config import Settings
-path, dim, space = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+path, dim, how = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
-client.create_collection("bench", embedding_function=None,
-    configuration={"hnsw": {"space": space, "sync_threshold": 50, "batch_size": 10}})
-collection = client.get_collection("bench", embedding_function=None)
+collection = client.create_collection(embedding_function=None, **how)
 import random
 random.seed(0)
 n = 60
@@ -83,31 +82,58 @@ def build_store(
     """A store of `n` records. The newest `missing` are not in the index, though the watermark says so, and the queue was
     purged: their vectors are in a directory that somebody set aside. `words` 0: no documents. Returns `path`."""
     how = Graph(space, M, ef, threads)
-    subprocess.run(
-        [sys.executable, "-P", "-c", _CREATE, str(path), str(dim), space], check=True, cwd=path.parent
-    )
-    database = sqlite3.connect(path / "chroma.sqlite3")
-    database.execute("PRAGMA journal_mode = OFF")
-    segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
+    hnsw = {"space": space, "sync_threshold": 50, "batch_size": 10}
+    database, segments = created(path, dim, name="bench", configuration={"hnsw": hnsw})
     ids = [f"doc:{i % 97:02d}:https://example.org/records/{i:08d}" for i in range(n)]
     vectors = vectors_of(n, dim)
-    _fill_rows(database, segments, ids, words, keys)
-    _queue(database, ids[-1:], vectors[-1:], n - 1)  # a purge leaves the row at the watermark
+    fill_rows(database, segments, ids, _plain(words, keys))
+    fill_queue(database, ids[-1:], vectors[-1:], n - 1)  # a purge leaves the row at the watermark
     database.close()
     live = path / segments["VECTOR"]
-    _build_index(live, vectors[: n - missing], how)
-    _write_map(live / "index_metadata.pickle", ids[: n - missing])
+    build_index(live, vectors[: n - missing], how)
+    write_map(live / "index_metadata.pickle", ids[: n - missing])
     if missing:
-        aside = path / f"{live.name}.drift-20260101-000000"
-        _build_index(aside, vectors[n - missing :], how)
-        _write_map(aside / "index_metadata.pickle", ids[n - missing :])
+        set_aside(live, ids[n - missing :], vectors[n - missing :], how)
     return path
 
 
-def _fill_rows(
-    database: sqlite3.Connection, segments: dict[str, str], ids: list[str], words: int, keys: int
+def created(
+    path: Path, dim: int, python: str = sys.executable, **how: Any
+) -> tuple[sqlite3.Connection, dict[str, str]]:
+    """A new store with one collection, made as chromadb's `create_collection` is told, of 60 records; its database, and
+    its segments by scope."""
+    command = [python, "-P", "-c", _CREATE, str(path), str(dim), json.dumps(how)]
+    subprocess.run(command, check=True, cwd=path.parent)
+    database = sqlite3.connect(path / "chroma.sqlite3")
+    database.execute("PRAGMA journal_mode = OFF")
+    return database, dict(database.execute("SELECT scope, id FROM segments").fetchall())
+
+
+def set_aside(live: Path, ids: list[str], vectors: np.ndarray, how: Graph) -> None:
+    """A directory beside the live one, as somebody moves it away, holds an index of these records."""
+    aside = live.with_name(f"{live.name}.drift-20260101-000000")
+    build_index(aside, vectors, how)
+    write_map(aside / "index_metadata.pickle", ids)
+
+
+def _plain(words: int, keys: int) -> Callable[[int], dict[str, str]]:
+    """What `fill_rows` says of a record: a document of `words` words and `keys` metadata keys."""
+
+    def row(i: int) -> dict[str, str]:
+        text = " ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words))
+        told = {f"kind{key or ''}": f"k{(i + key) % (11 + key)}" for key in range(keys)}
+        return ({"chroma:document": text} if words else {}) | told
+
+    return row
+
+
+def fill_rows(
+    database: sqlite3.Connection,
+    segments: dict[str, str],
+    ids: list[str],
+    row: Callable[[int], dict[str, str]],
 ) -> None:
-    """Replaces the first records by `ids`, each with a document of `words` words and `keys` metadata keys besides it, both
+    """Replaces the first records by `ids`, each with the document and metadata that `row` says of its number, both
     watermarks at the end."""
     n = len(ids)
     for table in ("embedding_fulltext_search", "embedding_metadata", "embeddings"):
@@ -117,24 +143,13 @@ def _fill_rows(
         "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id) VALUES (?, ?, ?, ?)",
         ((i + 1, metadata, name, i + 1) for i, name in enumerate(ids)),
     )
-
-    def document(i: int) -> str:
-        return " ".join(f"word{(i * 7 + k * 13) % 5000}" for k in range(words))
-
     database.executemany(
         "INSERT INTO embedding_metadata (id, key, string_value) VALUES (?, ?, ?)",
-        (
-            (i + 1, key, value)
-            for i in range(n)
-            for key, value in (
-                *((("chroma:document", document(i)),) if words else ()),
-                *((f"kind{key or ''}", f"k{(i + key) % (11 + key)}") for key in range(keys)),
-            )
-        ),
+        ((i + 1, key, value) for i in range(n) for key, value in row(i).items()),
     )
-    database.executemany(
-        "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?, ?)",
-        ((i + 1, document(i)) for i in range(n if words else 0)),
+    database.execute(
+        "INSERT INTO embedding_fulltext_search (rowid, string_value)"
+        " SELECT id, string_value FROM embedding_metadata WHERE key = 'chroma:document'"
     )
     database.execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
     database.execute("UPDATE max_seq_id SET seq_id = ?", (n,))
@@ -146,7 +161,7 @@ def _fill_rows(
     database.commit()
 
 
-def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, below: int) -> None:
+def fill_queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, below: int) -> None:
     """Queue rows of these records, as `add` left them, at or below both watermarks."""
     topic = database.execute("SELECT topic FROM embeddings_queue").fetchone()[0]
     database.execute("DELETE FROM embeddings_queue")
@@ -158,7 +173,7 @@ def _queue(database: sqlite3.Connection, ids: list[str], vectors: np.ndarray, be
     database.commit()
 
 
-def _build_index(directory: Path, vectors: np.ndarray, how: Graph) -> None:
+def build_index(directory: Path, vectors: np.ndarray, how: Graph) -> None:
     directory.mkdir(exist_ok=True)
     for old in directory.iterdir():
         old.unlink()
@@ -176,7 +191,7 @@ def _build_index(directory: Path, vectors: np.ndarray, how: Graph) -> None:
     os.unlink(source)
 
 
-def _write_map(path: Path, ids: list[str]) -> None:
+def write_map(path: Path, ids: list[str]) -> None:
     """Labels from 1 upwards, in the order of `ids`; in the file they stand in the order of nothing, as 1.x leaves them."""
     from forensics.testing.modern_map import modern_map
 
