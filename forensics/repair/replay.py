@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from forensics.absent import Absent
+from forensics.checks.replay import wedged
 from forensics.checks.returning import returning_ids
-from forensics.readers.embeddings_queue import QueueEffect, effects
+from forensics.readers.embeddings_queue import DELETE, QueueEffect, effects
 from forensics.records import Records
 from forensics.store import Collection
 
@@ -33,3 +34,17 @@ def replayed(
 def ghosts_of(collection: Collection, records: Records | None) -> list[str]:
     """Sorted ids without a record that the index holds, or gets with the next flush."""
     return sorted({*(() if records is None else records.ghosts), *returning_ids(collection)})
+
+
+def buried_ids(collection: Collection) -> list[str]:
+    """Ids whose first pending row is a delete that level 0 has already, though the map still names them.
+
+    A flush that was cut had written the flag and not the map. Without its entry the delete changes nothing, as it
+    should, and the rows after it find what they would have found.
+    """
+    stuck = wedged(collection)
+    found = collection.queue.rows(above=collection.vector_watermark, ids=stuck) if stuck else []
+    first: dict[str, int] = {}
+    for row in [] if isinstance(found, Absent) else found:
+        first.setdefault(row.id, row.operation)
+    return [name for name in stuck if first.get(name) == DELETE]

@@ -41,11 +41,14 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             why=_proofs(site),
             parameters={"proved": proved},
         )
-    if codes & {"CF304", "CF310", "CF406", "CF407", "CF408"}:
+    of_map = codes & {"CF304", "CF310", "CF406", "CF407", "CF408"} | (
+        codes & {"CF207"} if site.buried else set()
+    )
+    if of_map:
         title = "Make the two halves of the id map each other's inverse, and its counter right"
-        yield propose(
-            "mend-id-map", name, codes & {"CF304", "CF310", "CF406", "CF407", "CF408"}, title, options
-        )
+        dropped = f"; {counted(len(site.buried), 'id')} whose pending delete is in level 0 already leave it"
+        why = "a pending delete of an element that is deleted blocks every write" if site.buried else ""
+        yield propose("mend-id-map", name, of_map, title + (dropped if site.buried else ""), options, why=why)
     if "CF411" in codes:
         yield propose(
             "clear-deleted-flags",

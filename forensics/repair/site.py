@@ -14,10 +14,8 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.readers import layout
 from forensics.readers.embeddings_queue import QueueEffect
-from forensics.readers.hnsw import HnswFiles, Level0Summary
 from forensics.readers.id_map import BadIdMap, IdMap
 from forensics.readers.id_map_salvage import salvage
-from forensics.readers.layout import Header
 from forensics.records import Records, join_records
 from forensics.repair.blocking import blocking_rows
 from forensics.repair.embedding import Embedder, Trial, try_embedder
@@ -25,17 +23,15 @@ from forensics.repair.foreign import Foreign, find_foreign, one_id_per_label, wi
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove, spread_pairs
 from forensics.repair.options import RepairOptions
-from forensics.repair.prospect import MISPLACED, at_home, prospective_header, superseded, with_segments
-from forensics.repair.replay import ghosts_of, replayed
+from forensics.repair.prospect import MISPLACED, at_home, with_segments
+from forensics.repair.replay import buried_ids, ghosts_of, replayed
+from forensics.repair.site_elements import NO_ELEMENTS, Elements
 from forensics.repair.watermarks import Watermarks
 from forensics.store import Collection, VectorSegment
 from forensics.user_source import UserSource
 
-CHUNK = 1 << 15
-NO_ELEMENTS = np.empty(0, dtype=np.int64)
 
-
-class Site:
+class Site(Elements):
     """One collection under repair. `codes`: what was found in it; some things are done only for a finding.
     `unmapped`: ids that an action took off foreign vectors already.
     """
@@ -49,17 +45,12 @@ class Site:
         unmapped: frozenset[str] = frozenset(),
         home: VectorSegment | None = None,
     ) -> None:
-        self.found_as, self.options, self.embedder, self.codes = collection, options, embedder, codes
-        self.unmapped = unmapped
-        self.collection, self.home = with_segments(collection) if "CF110" in codes else collection, home
+        super().__init__(with_segments(collection) if "CF110" in codes else collection, codes)
+        self.found_as, self.options, self.embedder = collection, options, embedder
+        self.unmapped, self.home = unmapped, home
         if home is not None:
             self.codes, self.collection = codes - MISPLACED, at_home(collection, home)
         self.swapped = codes - self.codes
-
-    @property
-    def segment(self) -> VectorSegment | None:
-        """The vector segment where SQLite names one."""
-        return None if isinstance(self.collection.vector, Absent) else self.collection.vector
 
     @cached_property
     def id_map(self) -> IdMap | BadIdMap | Absent:
@@ -67,8 +58,14 @@ class Site:
         found = self.collection.id_map
         if not isinstance(found, IdMap):
             return found
+        found = without(found, self.buried) if self.buried else found
         found = without(found, self.foreign.vectors) if self.foreign.vectors else found
         return one_id_per_label(found, set(self.spoiled_labels.tolist()))
+
+    @cached_property
+    def buried(self) -> frozenset[str]:
+        """Ids that the map still names although a pending delete has flagged their element already."""
+        return frozenset(buried_ids(self.collection)) if "CF207" in self.codes else frozenset()
 
     @property
     def mapping(self) -> Mapping[str, int]:
@@ -123,93 +120,6 @@ class Site:
     def pending(self) -> Mapping[str, QueueEffect]:
         """What the queue above that watermark will do, without the rows that block it."""
         return replayed(self.collection, self.watermark, self.blocking, self.mapping, self.held_labels)
-
-    @cached_property
-    def held_labels(self) -> np.ndarray:
-        """(k,) int64 labels that level 0 holds under an identity, of elements flagged deleted, too."""
-        if self.summary is None:
-            return NO_ELEMENTS
-        return self.summary.labels[self.named_elements | self.summary.deleted].astype(np.int64)
-
-    @cached_property
-    def header(self) -> Header | None:
-        """The header that describes what level 0 really holds; None where there is no vector to describe."""
-        segment = self.segment
-        if segment is None or segment.state != "persisted":
-            return None
-        return prospective_header(self.collection, segment)
-
-    @cached_property
-    def files(self) -> HnswFiles | None:
-        """The binary files as that header cuts them; None where level 0 is gone."""
-        segment, header = self.segment, self.header
-        if segment is None or header is None:
-            return None
-        if header == segment.files.header:
-            return segment.files  # what the checks measured holds
-        files = HnswFiles(segment.directory, segment.path)
-        files.header = header
-        return None if isinstance(files.level0, Absent) else files
-
-    @cached_property
-    def summary(self) -> Level0Summary | None:
-        """Labels, flags and link counts under that header."""
-        found = self.files.summary if self.files is not None else None
-        return None if isinstance(found, Absent) else found
-
-    @property
-    def has_vectors(self) -> bool:
-        """True where level 0 still holds a live element with a label of 1 or more."""
-        return self.summary is not None and bool((self.summary.live & (self.summary.labels >= 1)).any())
-
-    @cached_property
-    def named_elements(self) -> np.ndarray:
-        """(elements,) bool: live, with a label that was really given, the last one to carry it."""
-        if self.summary is None:
-            return np.empty(0, dtype=bool)
-        labels, highest = self.summary.labels, self.highest_label
-        given = self.summary.live & (labels >= 1) & (labels <= (highest if highest is not None else 2**62))
-        named = given & ~superseded(labels)
-        named[self.spoiled] = False
-        return named
-
-    @cached_property
-    def highest_label(self) -> int | None:
-        """The highest label that was ever given, as far as the map tells; None without a map."""
-        found = self.collection.id_map
-        if not isinstance(found, IdMap):
-            return None
-        return max(found.total_elements_added or 0, max(found.id_to_label.values(), default=0))
-
-    @cached_property
-    def phantoms(self) -> np.ndarray:
-        """(p,) internal ids with label 0 or a label that was never given."""
-        if self.summary is None:
-            return NO_ELEMENTS
-        labels, highest = self.summary.labels, self.highest_label
-        never = labels > highest if highest is not None else np.zeros(len(labels), dtype=bool)
-        return np.flatnonzero((labels < 1) | never)
-
-    @cached_property
-    def duplicates(self) -> np.ndarray:
-        """(d,) internal ids whose label a later element carries too: hnswlib no longer finds them."""
-        if self.summary is None:
-            return NO_ELEMENTS
-        return np.flatnonzero(superseded(self.summary.labels) & (self.summary.labels >= 1))
-
-    @cached_property
-    def spoiled(self) -> np.ndarray:
-        """(s,) internal ids of live elements with components that are not finite, where that was found."""
-        if "CF704" not in self.codes or self.files is None or self.summary is None:
-            return NO_ELEMENTS
-        live = np.flatnonzero(self.summary.live)
-        parts = (live[at : at + CHUNK] for at in range(0, len(live), CHUNK))
-        bad = [part[~np.isfinite(self.files.vectors(part)).all(axis=1)] for part in parts]
-        return np.concatenate(bad) if bad else NO_ELEMENTS
-
-    @property
-    def spoiled_labels(self) -> np.ndarray:
-        return NO_ELEMENTS if self.summary is None else self.summary.labels[self.spoiled].astype(np.int64)
 
     @cached_property
     def records(self) -> Records | None:

@@ -10,7 +10,7 @@ import pytest
 import forensics as fx
 from forensics import samples
 from forensics.engine.truth import expected_of
-from forensics.readers.embeddings_queue import DELETE, UPDATE, UPSERT
+from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, UPSERT
 from forensics.testing.embedder import embed
 from forensics.testing.index import Index
 
@@ -81,3 +81,47 @@ def test_a_pending_write_of_a_dangling_record_takes_effect(
     assert fx.plan(store, embedder=embedder).approved == ()
     fx.undo(case)
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "deleted and added again"])
+def test_a_delete_whose_flag_is_on_disk_and_whose_map_is_not(again: bool, tmp_path: Path) -> None:
+    """As after a flush that was cut between level 0 and the id map: every open would delete what is deleted."""
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    index, new = Index(store), embed(["something else altogether"])[0]
+    names = flagged(index, 1 if again else 3)
+    for name in names:
+        queue(index, name, DELETE, None)
+    if again:
+        queue_again(index, names[0], new)
+    assert "CF207" in fx.diagnose(store).codes()
+    made = fx.plan(store)
+    assert any(a.kind == "mend-id-map" and "CF207" in a.codes for a in made.approved)
+    engine = None if again else "none"
+    result = fx.reconcile(store, case=case, nobody_else=True, engine=engine)
+    assert result["verified"] == ("checks+engine" if again else "checks")
+    assert result["remaining"] == []
+    assert result["records"]["after"] == (300 if again else 297)
+    if again:
+        assert np.allclose(unit(vector_of(store, names[0])), unit(new), atol=1e-6)
+    assert fx.plan(store).approved == ()
+
+
+def flagged(index: Index, count: int) -> list[str]:
+    """So many ids whose element is flagged deleted, though the map names it."""
+    with index.id_map() as state:
+        names = list(state["id_to_label"])[5 : 5 + count]
+        labels = [state["id_to_label"][name] for name in names]
+    with index.level0() as level0:
+        level0["flags"][np.isin(level0["label"], labels)] |= 1
+    return names
+
+
+def queue_again(index: Index, name: str, vector: np.ndarray) -> None:
+    """The record is there once more, by an add that waits in the queue."""
+    queue(index, name, ADD, vector)
+    with index.sql() as database:
+        sql = (
+            "INSERT INTO embeddings(segment_id, embedding_id, seq_id)"
+            " SELECT ?, ?, max(seq_id) FROM embeddings_queue"
+        )
+        database.execute(sql, (index.metadata_segment, name))

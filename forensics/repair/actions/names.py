@@ -68,11 +68,13 @@ def mend_id_map(work: Work) -> Report:
     site = work.site()
     _, _, _, summary = framed(site)
     id_map = site.id_map
-    if not isinstance(id_map, IdMap):
+    found = site.collection.id_map
+    if not isinstance(id_map, IdMap) or not isinstance(found, IdMap):
         raise Refused("there is no id map to mend; it must be rebuilt.")
     held = set(site.held_labels.tolist())
     mapping = {name: label for name, label in site.mapping.items() if label in held}
-    dropped = [(name, label) for name, label in id_map.id_to_label.items() if name not in mapping]
+    before = {**id_map.id_to_label, **{name: found.id_to_label[name] for name in site.buried}}
+    dropped = [(name, label) for name, label in before.items() if name not in mapping]
     total = max(int(summary.labels[summary.labels < 2**62].max(initial=0)), max(mapping.values(), default=0))
     work.save_map(site, with_ids(id_map, mapping, total))
     if dropped:
