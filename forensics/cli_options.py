@@ -51,6 +51,20 @@ def add_planning(parser: ArgumentParser) -> None:
         help="re-embed though no vector survives to compare with",
     )
     parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="documents that the embedder gets at once"
+    )
+    parser.add_argument(
+        "--requests-per-minute", type=float, metavar="N", help="how often the embedder may be asked"
+    )
+    parser.add_argument(
+        "--price-per-million-tokens", type=float, metavar="X", help="what the plan reckons embedding with"
+    )
+    parser.add_argument(
+        "--stop-at-failed-record",
+        action="store_true",
+        help="change nothing where one document cannot be embedded (else the others are repaired)",
+    )
+    parser.add_argument(
         "--rebuild",
         metavar="NAME|*",
         action="append",
@@ -63,6 +77,12 @@ def add_planning(parser: ArgumentParser) -> None:
         help="search every vector by itself, not only those that the repair could have cost a link",
     )
     parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
+    parser.add_argument(
+        "--add",
+        choices=("native", "mapped"),
+        help="add missing vectors by hnswlib, which loads the index whole, or on its memory-mapped files"
+        " (default: as memory allows)",
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
 
 

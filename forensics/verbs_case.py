@@ -18,6 +18,7 @@ from forensics.errors import CannotComplete, ForensicsError, Refused, UsageError
 from forensics.evidence import safe_name, write_rows
 from forensics.model import Diagnosis, Json, Plan
 from forensics.repair.draft import Draft
+from forensics.repair.embedded_kept import keeping
 from forensics.repair.journal import Transition
 from forensics.repair.stages import plan_of, result
 from forensics.seal import Manifest, compare, seal
@@ -73,7 +74,7 @@ def filling(case: CaseLike | None, store: Path, *, applied_too: bool = False) ->
                     f"The plan of the case {opened.folder} was applied, and what it holds is the evidence of before;"
                     " give another folder."
                 )
-            with opened.lock():
+            with opened.lock(), keeping(opened.folder):
                 yield opened
         except BaseException:
             made.remove()

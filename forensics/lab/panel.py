@@ -10,8 +10,9 @@ from typing import Any, cast
 import ipywidgets as w
 
 from forensics.errors import ForensicsError
-from forensics.lab.panel_controls import Options, button, check, layout
+from forensics.lab.panel_controls import Options
 from forensics.lab.panel_model import PanelModel
+from forensics.lab.panel_parts import button, check, layout
 from forensics.lab.panel_steps import Afterwards, Approval
 from forensics.lab.session import Session
 from forensics.report.plain import counted, number, visible

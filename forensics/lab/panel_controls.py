@@ -7,72 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 
+from forensics.lab.panel_embedding import EmbeddingControls
+from forensics.lab.panel_parts import NATURAL, check, layout, listed, text
+
 if TYPE_CHECKING:
     from forensics.lab.session import Session
 
-NATURAL = {"description_width": "initial"}
 ALL = "all of them"
 
 
-def layout(width: str = "auto", **more: str) -> w.Layout:
-    return w.Layout(width=width, **more)
-
-
-def text(label: str, hint: str, tip: str, value: str = "", width: str = "34em") -> w.Text:
-    """A field for one line."""
-    return w.Text(
-        value=value, description=label, placeholder=hint, tooltip=tip, style=NATURAL, layout=layout(width)
-    )
-
-
-def check(label: str, tip: str, *, value: bool = False) -> w.Checkbox:
-    """A box that stands at the left margin and is as wide as its words."""
-    return w.Checkbox(value=value, description=label, tooltip=tip, indent=False, layout=layout())
-
-
-def button(label: str, icon: str, tip: str, *, style: str = "", disabled: bool = False) -> w.Button:
-    """A button with a word, an icon and an explanation."""
-    wide = layout(min_width="11em")
-    return w.Button(
-        description=label, icon=icon, tooltip=tip, button_style=style, disabled=disabled, layout=wide
-    )
-
-
-def listed(value: str) -> tuple[str, ...]:
-    """The parts of a comma-separated field."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
 class Options(w.Accordion):
-    """Three folded groups: where vectors may come from, what may be done, how it is carried out."""
+    """Four folded groups: where vectors may come from, what may be done, how it is carried out, how it embeds."""
 
     def __init__(self, session: Session, names: Sequence[tuple[str, str]]) -> None:
         self._sources(session)
         self._scope(names)
         self._execution()
         groups = [
-            w.VBox([self.embedder, self.unverified, self.also, self.source]),
+            w.VBox([self.embedder, self.also, self.source]),
             w.VBox(
                 [self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside, self.rebuild]
             ),
             w.VBox(
-                [self.max_elements, self.threads, self.search_all, self.engine, self.to, self.nobody_else]
+                [
+                    self.max_elements,
+                    self.threads,
+                    self.add,
+                    self.search_all,
+                    self.engine,
+                    self.to,
+                    self.nobody_else,
+                ]
             ),
+            w.VBox(self.embedding.fields),
         ]
-        titles = ("Where vectors may come from", "What may be done", "How it is carried out")
+        titles = (
+            "Where vectors may come from",
+            "What may be done",
+            "How it is carried out",
+            "How documents are embedded again",
+        )
         super().__init__(groups, titles=titles, selected_index=None)
 
     def _sources(self, session: Session) -> None:
-        self.embedder = text(
-            "embedder",
-            "module:callable",
-            "embeds documents again, once it has reproduced vectors that survived",
-            session.embedder or "",
-        )
-        self.unverified = check(
-            "embed though no vector survives that could prove the embedder",
-            "the plan says so; nothing can confirm the model",
-        )
+        self.embedding = EmbeddingControls(session.embedder)
+        self.embedder = self.embedding.embedder
         self.also = text(
             "another copy of the store",
             "path, path …",
@@ -120,6 +99,13 @@ class Options(w.Accordion):
             style=NATURAL,
             layout=layout("34em"),
         )
+        self.add = w.Dropdown(
+            options=[("as memory allows", ""), ("by hnswlib", "native"), ("on mapped files", "mapped")],
+            description="add missing vectors",
+            tooltip="hnswlib loads the index whole; the memory-mapped files need less memory and more time",
+            style=NATURAL,
+            layout=layout("34em"),
+        )
         self.engine = text(
             "verify with chromadb",
             "the one installed",
@@ -143,12 +129,11 @@ class Options(w.Accordion):
         return tuple(control for group in self.children for control in group.children)
 
     def of_the_plan(self) -> dict[str, Any]:
-        """The arguments of `fx.plan` as the controls stand. Raises ValueError for a capacity that is no number."""
+        """The arguments of `fx.plan` as the controls stand. Raises ValueError for what should be a number and is none."""
         chosen = {"collection": self.collection.value} if self.collection.value else {}
         return {
             **chosen,
-            "embedder": self.embedder.value.strip() or None,
-            "unverified_embedder": self.unverified.value,
+            **self.embedding.chosen(),
             "also": listed(self.also.value),
             "source": listed(self.source.value),
             "accept_loss": listed(self.accept_loss.value),
@@ -158,6 +143,7 @@ class Options(w.Accordion):
             "rebuild": listed(self.rebuild.value),
             "max_elements": int(self.max_elements.value) if self.max_elements.value.strip() else None,
             "threads": self.threads.value,
+            "add": self.add.value or None,
             "search_every_vector": self.search_all.value,
             "engine": self.engine.value.strip() or None,
         }

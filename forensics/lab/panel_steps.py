@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipywidgets as w
 
-from forensics.lab.panel_controls import NATURAL, button, check, layout
+from forensics.lab.panel_parts import NATURAL, button, check, layout
 
 
 def _typed(purpose: str, word: str) -> w.Text:

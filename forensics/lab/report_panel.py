@@ -10,7 +10,7 @@ import ipywidgets as w
 
 import forensics as fx
 from forensics.errors import ForensicsError
-from forensics.lab.panel_controls import button, check, layout, text
+from forensics.lab.panel_parts import button, check, layout, text
 from forensics.lab.session import Session
 
 

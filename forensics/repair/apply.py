@@ -19,6 +19,8 @@ from forensics.readers.shelf import shelf
 from forensics.repair import stages, swap
 from forensics.repair.bystanders import exclusive_lock, refuse_users
 from forensics.repair.draft import Draft, DraftContext
+from forensics.repair.embedded_kept import keeping
+from forensics.repair.embedding import telling
 from forensics.repair.foresight import require_predicted_room
 from forensics.repair.keeping import keep
 from forensics.repair.placing import ENTRIES
@@ -50,7 +52,7 @@ def apply_plan(
     is finished by `resume`. Raises UsageError, StoreInUse, StoreChanged, NoSpace or Refused, each with the
     store as it was; CannotComplete where a swap could be neither made nor taken back.
     """
-    with case.lock(), room("the repair was made"):
+    with case.lock(), room("the repair was made"), keeping(case.folder), telling(progress):
         if case.draft is not None and case.draft.is_dir():
             answer = _with_old_draft(case, Draft.open(case), resume, nobody_else)
             if answer is not None:

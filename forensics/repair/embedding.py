@@ -2,78 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forensics.errors import CannotComplete, OtherDimension
+from forensics.evidence import safe_name
 from forensics.model import plain
 from forensics.readers.shelf import once_of
+from forensics.repair import embedded_kept
+from forensics.repair.embedded_kept import Kept
 from forensics.repair.embedder_file import EmbedderFile, load
+from forensics.repair.embedder_pace import USUAL, Pace, Paced
 from forensics.repair.options import RepairOptions
 from forensics.sources import documents
 from forensics.store import Collection
 from forensics.witness import QUORUM, REPRODUCED, figures_of, same_vectors
 
-BATCH = 256
 NAMED = 5
 """How many ids a sentence names."""
+STALE = 3600.0
+"""Seconds after which kept vectors are trusted only once the embedder has made some of them again."""
+CANARIES = 8
+
+Tell = Callable[[str, float], None]
+_TELL: ContextVar[Tell | None] = ContextVar("embedding progress", default=None)
+
+
+@contextmanager
+def telling(tell: Tell | None) -> Generator[None]:
+    """Inside the block `tell(text, share)` hears how far an embedder has come, and how long the rest will take."""
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
 
 
 class Embedder:
     """`callable(list[str]) -> (n, dim) float32`, with its answers checked; `name` is module:callable.
 
-    `file`: where its module is; None where it has no file.
+    `file`: where its module is; None where it has no file. It is asked in batches at a pace; what it has made is kept
+    in memory, and, inside `keeping`, in the case.
     """
 
     def __init__(
-        self, name: str, function: Callable[[list[str]], Any], file: EmbedderFile | None = None
+        self,
+        name: str,
+        function: Callable[[list[str]], Any],
+        file: EmbedderFile | None = None,
+        pace: Pace = USUAL,
     ) -> None:
         self.name, self.function, self.file = name, function, file
-        self._known: dict[str, np.ndarray] = once_of("embedded", (function,), dict)
+        self.paced = Paced(name, function, pace)
+        self._kept: dict[Path | None, Kept] = once_of("embedded", (function,), dict)
+        self._failed: dict[str, str] = once_of("not embedded", (function,), dict)
+        self._trusted = False
 
     @classmethod
-    def load(cls, name: str, known: EmbedderFile | None = None) -> Embedder:
+    def load(cls, name: str, known: EmbedderFile | None = None, pace: Pace = USUAL) -> Embedder:
         """The callable of that name, from the file that a plan wrote down. Raises UsageError where there is none."""
-        return cls(name, *load(name, known))
+        return cls(name, *load(name, known), pace)
 
     @classmethod
     def of(cls, options: RepairOptions) -> Embedder | None:
         """The one that these choices name; None where they name none. Raises UsageError as `load` does."""
-        return None if options.embedder is None else cls.load(options.embedder, options.embedder_found)
+        if options.embedder is None:
+            return None
+        return cls.load(options.embedder, options.embedder_found, options.pace)
+
+    @property
+    def identity(self) -> str:
+        """The name of the file in which its vectors are kept: of its name and of its module's content."""
+        digest = blake2b(f"{self.name}\0{self.file.sha256 if self.file else ''}".encode(), digest_size=6)
+        return f"{safe_name(self.name)[-60:]}-{digest.hexdigest()}"
 
     def __call__(self, texts: Sequence[str], dim: int) -> np.ndarray:
         """(n, dim) float32, one finite row per text. Raises OtherDimension where the rows have another length, and
         CannotComplete where the embedder raises or gives anything else.
 
-        A text is embedded once in the life of this object, and once in a repair.
+        A text is embedded once in the life of this object, once in a repair, and once in a case.
         """
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        for start in range(0, len(new), BATCH):
-            part = new[start : start + BATCH]
-            self._known.update(zip(part, self._embed(part, dim), strict=True))
-        rows = [self._known[text] for text in texts]
-        return np.stack(rows) if rows else np.empty((0, dim), dtype=np.float32)
+        made, failed = self.tolerant(texts, dim)
+        if failed:
+            raise CannotComplete(f"The embedder {self.name} {next(iter(failed.values()))}.")
+        return made
 
-    def _embed(self, texts: list[str], dim: int) -> np.ndarray:
-        try:
-            answer = np.asarray(self.function(texts), dtype=np.float32)
-        except (Exception, SystemExit) as error:
+    def tolerant(self, texts: Sequence[str], dim: int) -> tuple[np.ndarray, dict[int, str]]:
+        """((n, dim) float32, position → why that text cannot be embedded; its row is zero). Raises as a call does."""
+        place = embedded_kept.place()
+        if place not in self._kept:
+            self._kept[place] = embedded_kept.kept_for(self.identity)
+        kept = self._kept[place]
+        kept.refresh()
+        keys = embedded_kept.keys_of(texts)
+        self._ask(kept, dict(zip(keys, texts, strict=True)), dim)
+        there = [i for i, key in enumerate(keys) if kept.has(key, dim)]
+        made = np.zeros((len(texts), dim), dtype=np.float32)
+        made[there] = kept.rows([keys[i] for i in there], dim)
+        lacking = set(range(len(texts))).difference(there)
+        return made, {i: self._failed[texts[i]] for i in sorted(lacking)}
+
+    def _ask(self, kept: Kept, named: Mapping[bytes, str], dim: int) -> None:
+        """Every text has a vector that is kept, or a reason."""
+        new = [text for key, text in named.items() if not kept.has(key, dim) and text not in self._failed]
+        if not new:
+            return
+        self._trust(kept, [text for key, text in named.items() if kept.has(key, dim)], dim)
+        for done, made, failed in self._told(new, dim):
+            self._failed.update(failed)
+            if done:
+                kept.put(embedded_kept.keys_of(done), made)
+
+    def _trust(self, kept: Kept, texts: list[str], dim: int) -> None:
+        """What was kept long ago is made again, a few of it. Raises CannotComplete where that gives something else."""
+        stale = kept.since is not None and time.time() - kept.since > STALE
+        if self._trusted or not stale or not texts:
+            return
+        few = texts[:CANARIES]
+        ((done, made, _),) = self.paced.batches(few, dim)
+        before = kept.rows(embedded_kept.keys_of(done), dim)
+        _, same = same_vectors(made, before, scaled=True)
+        if not same.all():
             raise CannotComplete(
-                f"The embedder {self.name} raised {type(error).__name__}: {error}."
-            ) from error
-        if answer.shape != (len(texts), dim):
-            raise self._misshaped(answer, len(texts), dim)
-        if not np.isfinite(answer).all():
-            raise CannotComplete(f"The embedder {self.name} gave components that are not finite numbers.")
-        return answer
+                f"The embedder {self.name} makes other vectors now than those that it made for this case before; begin"
+                " again with a new case."
+            )
+        self._trusted = True
 
-    def _misshaped(self, answer: np.ndarray, count: int, dim: int) -> CannotComplete:
-        text = f"The embedder {self.name} gave an array of shape {answer.shape}, not {count} vectors of {dim} components."
-        other = answer.ndim == 2 and len(answer) == count
-        return OtherDimension(text) if other else CannotComplete(text)
+    def _told(self, new: list[str], dim: int) -> Iterator[tuple[list[str], np.ndarray, dict[str, str]]]:
+        """The batches; what is done and what the rest will take is told after each."""
+        tell, begun, done = _TELL.get(), time.monotonic(), 0
+        for batch in self.paced.batches(new, dim):
+            yield batch
+            done += len(batch[0]) + len(batch[2])
+            if tell is not None and len(new) > self.paced.pace.batch:
+                rest = (time.monotonic() - begun) / done * (len(new) - done)
+                tell(f"embedded {done:,} of {len(new):,}, {spell(rest)} left", 0.1 + 0.4 * done / len(new))
+
+
+def spell(seconds: float) -> str:
+    """ "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from os import PathLike, fspath
 from typing import Any, Literal, get_args
 
 from forensics.codes import lookup
 from forensics.errors import UsageError
 from forensics.repair.embedder_file import EmbedderFile, split_name
+from forensics.repair.embedder_pace import BATCH, Pace
 
 Ids = Literal["trim", "delete", "keep"]
+Add = Literal["native", "mapped"]
 HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
 """Codes whose remedy tidies up rather than heals: only with `also_fix`."""
 
@@ -22,17 +25,25 @@ class RepairOptions:
 
     embedder: "module:callable" or "path/to/file.py:callable" over documents; embedder_file and embedder_sha256:
     where a plan found its module. unverified_embedder: use it even where no vector survives that it could
-    reproduce. also: other copies of the store to take vectors from. source: the user's own files. accept_loss,
-    also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed
+    reproduce. batch_size, requests_per_minute: texts in one call, calls in a minute. price_per_million_tokens: what the
+    plan reckons with. stop_at_failed_record: nothing is changed where one document cannot be embedded; else the
+    others are repaired. also: other copies of the store to take vectors from. source: the user's own files.
+    accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed
     ids. set_aside_unsearchable: records without a vector go to the case. rebuild: collections ("*": all) whose
     index is built again whatever was found. max_elements: the capacity of a touched index (never below its
-    records). threads: 1 gives the same files every time. engine: the release that verifies.
+    records). threads: 1 gives the same files every time. add: how missing vectors are added (native: by hnswlib,
+    which loads the index whole; mapped: on its memory-mapped files; None: as memory allows).
+    engine: the release that verifies.
     """
 
     embedder: str | None = None
     embedder_file: str | None = None
     embedder_sha256: str | None = None
     unverified_embedder: bool = False
+    batch_size: int | None = None
+    requests_per_minute: float | None = None
+    price_per_million_tokens: float | None = None
+    stop_at_failed_record: bool = False
     also: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     accept_loss: tuple[str, ...] = ()
@@ -44,6 +55,7 @@ class RepairOptions:
     rebuild: tuple[str, ...] = ()
     max_elements: int | None = None
     threads: int = 1
+    add: Add | None = None
     search_every_vector: bool = False
     engine: str | None = None
 
@@ -61,13 +73,29 @@ class RepairOptions:
             )
         if self.ids not in get_args(Ids):
             raise UsageError(f"ids can be {_listed(get_args(Ids))}, not {self.ids!r}.")
+        if self.add is not None and self.add not in get_args(Add):
+            raise UsageError(f"add can be {_listed(get_args(Add))}, not {self.add!r}.")
         if self.threads < 1 or (self.max_elements is not None and self.max_elements < 1):
             raise UsageError("threads and max_elements must be at least 1.")
+        self._check_pace()
         if self.embedder is not None:
             split_name(self.embedder)
 
+    def _check_pace(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError("batch_size must be at least 1.")
+        if self.requests_per_minute is not None and not 0 < self.requests_per_minute < inf:
+            raise UsageError("requests_per_minute must be above 0.")
+        if self.price_per_million_tokens is not None and not 0 <= self.price_per_million_tokens < inf:
+            raise UsageError("price_per_million_tokens must be 0 or more.")
+
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the embedder is asked."""
+        return Pace(batch=self.batch_size or BATCH, per_minute=self.requests_per_minute)
 
     @property
     def embedder_found(self) -> EmbedderFile | None:
