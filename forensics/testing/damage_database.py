@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from forensics.testing.damage import damage
@@ -14,7 +14,7 @@ from forensics.testing.damage_folder import DATABASE
 FULL_TEXT = "embedding_fulltext_search"
 
 
-def change(store: Path, *statements: str, parameters: Sequence[object] = ()) -> None:
+def change(store: Path, *statements: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
     """Executes statements in one transaction; `parameters` go to each of them."""
     database = sqlite3.connect(store / DATABASE)
     for statement in statements:

@@ -14,6 +14,7 @@ from forensics.testing.index import Index
 
 VECTOR = "(SELECT id FROM segments WHERE scope = 'VECTOR')"
 METADATA = "(SELECT id FROM segments WHERE scope = 'METADATA')"
+SEGMENT = {"VECTOR": VECTOR, "METADATA": METADATA}
 
 
 def poisoned(watermark: int) -> int:
@@ -27,6 +28,24 @@ def poison(store: Path, scope: str) -> None:
     before = one(store, "SELECT seq_id FROM max_seq_id WHERE segment_id = ?", (segment,))
     assert isinstance(before, int)
     change(store, f"UPDATE max_seq_id SET seq_id = {poisoned(before)} WHERE segment_id = '{segment}'")
+
+
+def mark_of(store: Path, scope: str) -> int:
+    """The watermark of the segment of that scope, in either dialect: an integer, or 8 big-endian bytes before 1.0."""
+    held = one(store, f"SELECT seq_id FROM max_seq_id WHERE segment_id = {SEGMENT[scope]}")
+    return int.from_bytes(held, "big") if isinstance(held, bytes) else int(str(held))
+
+
+def set_mark(store: Path, scope: str, mark: int) -> None:
+    """Sets that watermark, in the dialect in which it stands there."""
+    where = f"WHERE segment_id = {SEGMENT[scope]}"
+    sql = f"UPDATE max_seq_id SET seq_id = iif(typeof(seq_id) = 'blob', :blob, :mark) {where}"
+    change(store, sql, parameters={"blob": mark.to_bytes(8, "big"), "mark": mark})
+
+
+def queue_end(store: Path) -> int:
+    """The highest seq_id in the queue."""
+    return int(str(one(store, "SELECT max(seq_id) FROM embeddings_queue")))
 
 
 @damage("queue-kept", "CF201")
@@ -64,17 +83,13 @@ def poison_vector(store: Path, seed: int = 0) -> None:
 @damage("watermark-edited", "CF203")
 def edit_watermark(store: Path, seed: int = 0) -> None:
     """Sets the watermark of the METADATA segment far beyond the queue."""
-    change(store, f"UPDATE max_seq_id SET seq_id = 987654 WHERE segment_id = {METADATA}")
+    set_mark(store, "METADATA", 987654)
 
 
 @damage("watermark-ahead", "CF204", "CF501")
 def vector_ahead(store: Path, seed: int = 0) -> None:
     """Sets the vector watermark to the end of the queue; 50 rows of it were never applied."""
-    change(
-        store,
-        "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue)"
-        f" WHERE segment_id = {VECTOR}",
-    )
+    set_mark(store, "VECTOR", queue_end(store))
 
 
 @damage("metadata-watermark-ahead", "CF204")
@@ -85,9 +100,8 @@ def metadata_ahead(store: Path, seed: int = 0) -> None:
         "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
         " SELECT seq_id + 5, 0, topic, 'new-' || id, vector, encoding, metadata FROM embeddings_queue"
         " ORDER BY seq_id DESC LIMIT 5",
-        "UPDATE max_seq_id SET seq_id = (SELECT max(seq_id) FROM embeddings_queue)"
-        f" WHERE segment_id = {METADATA}",
     )
+    set_mark(store, "METADATA", queue_end(store))
 
 
 @damage("index-removed-watermark-kept", "CF205", "CF301", "CF501")
@@ -130,10 +144,7 @@ def wedge_replay(store: Path, seed: int = 0) -> None:
         " SELECT max(seq_id) + 1, 1, topic, ?, NULL, NULL, '{\"year\": 2026}' FROM embeddings_queue",
         parameters=(name,),
     )
-    change(
-        store,
-        f"UPDATE max_seq_id SET seq_id = seq_id + 1 WHERE segment_id = {METADATA}",
-    )
+    set_mark(store, "METADATA", queue_end(store))
 
 
 @damage("operation-unknown", "CF208", "CF501")
@@ -173,8 +184,8 @@ def repeat_row(store: Path, seed: int = 0) -> None:
         "INSERT INTO embeddings_queue(seq_id, operation, topic, id, vector, encoding, metadata)"
         " SELECT (SELECT max(seq_id) + 1 FROM embeddings_queue), 0, topic, id, vector, encoding, metadata"
         " FROM embeddings_queue ORDER BY seq_id LIMIT 1",
-        f"UPDATE max_seq_id SET seq_id = seq_id + 1 WHERE segment_id = {METADATA}",
     )
+    set_mark(store, "METADATA", queue_end(store))
 
 
 @damage("queue-purged-too-far", "CF212", "CF501")
@@ -197,4 +208,4 @@ def keep_deleted_text(store: Path, seed: int = 0) -> None:
 def wedge_metadata(store: Path, seed: int = 0) -> None:
     """Drops the full-text table and sets the metadata watermark back by ten."""
     drop_full_text(store, seed)
-    change(store, f"UPDATE max_seq_id SET seq_id = seq_id - 10 WHERE segment_id = {METADATA}")
+    set_mark(store, "METADATA", mark_of(store, "METADATA") - 10)

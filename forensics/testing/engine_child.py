@@ -109,6 +109,11 @@ class Child:
         found = self.collection(collection).get(include=["documents"])
         return dict(zip(found["ids"], found["documents"], strict=True))
 
+    def metadatas(self, collection: str) -> dict[str, Json | None]:
+        """id → metadata, of every record."""
+        found = self.collection(collection).get(include=["metadatas"])
+        return dict(zip(found["ids"], found["metadatas"], strict=True))
+
     def vectors(self, collection: str, ids: list[str] | None = None) -> Json:
         """`get` with embeddings: ids and their vectors, as many of each as the engine returns."""
         return _vectors(self.collection(collection).get(ids=ids, include=["embeddings"]))

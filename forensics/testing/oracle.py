@@ -172,10 +172,10 @@ def _hear(session: Session, name: str, told: Told) -> None:
 def _search(session: Session, name: str, texts: dict[str, str | None], space: str) -> None:
     """A fresh graph, too, has elements that searches do not meet, by inner product many: so few are no symptom."""
     given = [(id, text) for id, text in texts.items() if text]
-    near = _near(np.array(embed([text for _, text in given])), space)
-    unseen = _unseen(lambda part: session.ask(name, "query", documents=part, k=NEIGHBOURS), given, near)
+    own = near(np.array(embed([text for _, text in given])), space)
+    unseen = _unseen(lambda part: session.ask(name, "query", documents=part, k=NEIGHBOURS), given, own)
     allowed = max(2, UNSEEN_SHARE * len(given))
-    if unseen > allowed and unseen > allowed + 2 * _unseen_when_fresh(session, given, near, space):
+    if unseen > allowed and unseen > allowed + 2 * _unseen_when_fresh(session, given, own, space):
         session.verdict.symptoms[name]["not-found"] += unseen
 
 
@@ -209,7 +209,7 @@ def _unseen_when_fresh(session: Session, given: Texts, near: np.ndarray, space: 
     return unseen
 
 
-def _near(vectors: np.ndarray, space: str) -> np.ndarray:
+def near(vectors: np.ndarray, space: str) -> np.ndarray:
     """(n,) bool: whether a vector is among the ten nearest to itself; by inner product, longer ones may be nearer."""
     if space != "ip" or not len(vectors):
         return np.ones(len(vectors), dtype=bool)
