@@ -15,8 +15,9 @@ from forensics.copying import copy_store
 from forensics.diagnosis import Scope, diagnose_store
 from forensics.engine import native_self_search
 from forensics.errors import ForensicsError, MissingPackage, UsageError
-from forensics.evidence import read_rows, safe_name
+from forensics.evidence import safe_name
 from forensics.model import Diagnosis, Effect, Plan, Test, Verdict
+from forensics.proof.claims import write_claims
 from forensics.repair import comparison
 from forensics.repair.actions.asking import ask_engine, was_skipped
 from forensics.repair.actions.by_text import found_by_text
@@ -32,9 +33,11 @@ from forensics.repair.provenance import (
     Origin,
     embedded_again,
     origins_of,
+    renamed_in,
     write_losses,
     write_provenance,
 )
+from forensics.repair.recovery.ground import found_beside, ground_of, told_from
 from forensics.repair.stages import plan_of
 from forensics.sources import QUEUE
 from forensics.store import Collection, Store, VectorSegment, open_store
@@ -53,13 +56,13 @@ def verify_draft(
     Leaves the diagnosis of the draft and the provenance of every record of a touched index in the case.
     """
     say = progress or (lambda text, share: None)
-    with OwnStore(case.store) as before, open_draft(draft) as after:
+    with OwnStore(case.store) as found, ground_of(plan, found) as before, open_draft(draft) as after:
         say("the same checks again", 0.65)
         diagnosis = _again(case, after, plan)
         case.write_json(AFTER, diagnosis.to_json())
         origins = origins_of(case, plan)
-        effects = comparison.measured(before, after, plan, embedded_again(origins))
-        tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case), diagnosis, plan)]
+        effects = told_from(found, plan, comparison.measured(before, after, plan, embedded_again(origins)))
+        tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case, plan), diagnosis, plan)]
         tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after, before)]
         tests.append(comparison.tables_kept(before, after, plan))
         tests += comparison.not_shown(plan)
@@ -70,6 +73,7 @@ def verify_draft(
             tests += _by_text(case, draft, plan, after.collection(name), origins[name])
         write_provenance(case, after, origins)
         write_losses(case, plan, after)
+        write_claims(case, plan, _touched(plan), before, after)
         tests.append(_untouched(draft))
         say("asking the engine", 0.8)
         spoken = (
@@ -90,7 +94,7 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
         effects = tuple(_now(effect, store) for effect in plan.effects)
         tests = [
             comparison.gone(plan, diagnosis),
-            comparison.nothing_new(_known(case), diagnosis, plan),
+            comparison.nothing_new(_known(case, plan), diagnosis, plan),
             _watermarks(store),
             *comparison.not_shown(plan),
         ]
@@ -133,8 +137,9 @@ def _verdict(
     return Verdict(verified=verified, tests=tuple(tests), effects=effects, remaining=left)
 
 
-def _known(case: Case) -> Iterator[tuple[str, str | None]]:
-    """(code, collection) of every finding before the repair."""
+def _known(case: Case, plan: Plan) -> Iterator[tuple[str, str | None]]:
+    """(code, collection) of every finding before the repair, also of those behind a damaged database."""
+    yield from found_beside(plan)
     for found in case.read_json("diagnosis.json")["findings"]:
         yield found["code"], found["collection"]
 
@@ -161,25 +166,17 @@ def _collection_tests(
 ) -> Iterator[Test]:
     lost = next((effect.lost for effect in plan.effects if effect.collection == new.name), 0)
     kinds = _kinds(plan, new.name)
-    renamed = (
-        dict(read_rows(case.evidence(safe_name(f"trimmed-ids-{new.name}-trim-ids") + ".csv")))
-        if "trim-ids" in kinds
-        else {}
-    )
+    renamed = renamed_in(case, plan, new.name)
+    former = {new_id: old_id for old_id, new_id in renamed.items()}
     yield comparison.ids_agree(new, lost)
-    brought = frozenset(line.id for line in origins if line.origin != "level 0")
+    brought = frozenset(former.get(line.id, line.id) for line in origins if line.origin != "level 0")
     replaced = _replaced(case, new.name) if "replace-vectors" in kinds else frozenset[str]()
     replaced |= _unmapped(case, new.name)
     if "put-directory-back" not in kinds:  # else what stood there was the index of another collection
         yield kept_vectors(old, new, renamed, brought | replaced, recounted="rebuild-header" in kinds)
-    back = [line if line.id not in renamed else _as(line, renamed[line.id]) for line in origins]
-    yield restored_vectors(old, new, back)
+    yield restored_vectors(old, new, origins)
     if kinds & GRAPH and not isinstance(new.vector, Absent):
         yield _self_search(case, draft, new, new.vector)
-
-
-def _as(line: Origin, name: str) -> Origin:
-    return Origin(name, line.label, line.origin, line.place, line.ref, line.exact)
 
 
 def _replaced(case: Case, name: str) -> frozenset[str]:

@@ -42,7 +42,7 @@ def database_header_torn(store: Store) -> Iterator[Finding]:
         where=(Place(file=DATABASE, offset=0),),
         means="SQLite says 'file is not a database' (code 26): every call fails. Ids and vectors are whole "
         "in the segment directories; documents and metadata are on later pages of this file.",
-        remedy=Remedy(action="restore-the-database", safety="manual"),
+        remedy=Remedy(action="recover-database", safety="safe"),
         causes=(
             Cause(
                 name="a torn write of page 1",
@@ -71,7 +71,7 @@ def database_truncated(store: Store) -> Iterator[Finding]:
         found={"bytes": size},
         where=(Place(file=DATABASE, offset=size),),
         means="The end of the database is gone: what stood on these pages fails to read or is absent.",
-        remedy=Remedy(action="recover-the-database", safety="manual"),
+        remedy=Remedy(action="recover-database", safety="safe"),
         causes=(
             Cause(
                 name="a copy that broke off, or a full disk",
@@ -115,9 +115,9 @@ def malformed(store: Store, tables: dict[str, str]) -> Finding:
         found={"tables": tables},
         where=tuple(in_table(name, text) for name, text in sorted(tables.items())[:5]),
         means="SQLite says 'database disk image is malformed' (code 11) as soon as it comes to these pages. "
-        "Copy the whole folder before anything else is tried (`forensics copy STORE DEST`). "
-        "`forensics export --case DIR` writes every record that can still be read, with its vector.",
-        remedy=Remedy(action="recover-the-database", safety="manual"),
+        "A repair makes the database anew from all pages that hold together; `forensics plan` counts what that brings "
+        "back. `forensics export --case DIR` writes every record that can still be read, with its vector.",
+        remedy=Remedy(action="recover-database", safety="safe"),
     )
 
 

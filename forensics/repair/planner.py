@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.errors import Refused
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
@@ -21,6 +22,7 @@ from forensics.repair.foreign import VOUCH
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.prospect import MISPLACED, home_of
+from forensics.repair.recovery.ground import is_torn, plan_on_recovered
 from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
@@ -31,15 +33,27 @@ if TYPE_CHECKING:
     from forensics.store import Collection, Store
 
 UNREADABLE = frozenset({"CF001", "CF002", "CF003", "CF008", "CF101", "CF102", "CF104", "CF111"})
-"""With one of these nothing else is planned: the records themselves cannot be read, or not told apart."""
+"""With one of these nothing is planned for the store as it is: its records cannot be read, or not told apart."""
 IDLE_AS_NOTES = frozenset({"CF107", "CF108", "CF606", "CF608"})
 
 
 def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan:
     """The cheapest actions that heal what was found, in the order in which they compose.
 
-    Calls the embedder (if one is named) on documents of the store; else it only reads.
+    Calls the embedder (if one is named) on documents of the store; else it only reads. Where the database must be made
+    anew first, the rest is planned for what comes out.
     """
+    torn = is_torn(diagnosis, options)
+    if not torn:
+        return _planned(store, diagnosis, options)
+    try:
+        return plan_on_recovered(store, diagnosis, options, torn, _planned)
+    except Refused:
+        return _planned(store, diagnosis, options)
+
+
+def _planned(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan:
+    """The plan for a store whose records can be read; without an action for another."""
     findings = [found for found in diagnosis.findings if _wanted(found.code, options) and not _idle(found)]
     sites = make_sites(store, findings, options)
     blocked = {found.code for found in diagnosis.findings} & UNREADABLE

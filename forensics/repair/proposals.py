@@ -9,6 +9,7 @@ from forensics.model import Action, Approval, Json, Safety
 from forensics.repair.options import RepairOptions
 
 ORDER = (
+    "recover-database",
     "settle-journal",
     "restore-migrations",
     "restore-tenants",

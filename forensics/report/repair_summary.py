@@ -46,6 +46,9 @@ def loss_sentence(action: Mapping[str, Json]) -> str:
 
 def lost_sentence(loss: Mapping[str, Json]) -> str:
     """What is not brought back of one collection for one reason, with examples."""
+    if loss.get("unit") == "rows":
+        amount = "rows, nobody can tell how many" if loss["count"] is None else counted(loss["count"], "row")
+        return f"{amount}: {visible(loss['reason'])}"
     each = "" if loss["count"] == 1 else ", for each"
     amount = f"{counted(loss['count'], 'record')} of {quoted(loss['collection'])}{each}"
     shown = f" ({show(loss['examples'])})" if loss.get("examples") else ""

@@ -26,6 +26,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.full_text import FULL_TEXT_ACTIONS
     from forensics.repair.actions.marks import MARKS
     from forensics.repair.actions.names import NAMES
+    from forensics.repair.actions.recovering import RECOVERING
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
 
@@ -37,6 +38,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
         **FULL_TEXT_ACTIONS,
         **FOREIGN,
         **NAMES,
+        **RECOVERING,
         **VECTORS,
         **ROWS,
         **MARKS,

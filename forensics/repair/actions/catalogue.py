@@ -6,9 +6,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from importlib import resources
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from forensics.absent import Absent
@@ -20,18 +18,12 @@ from forensics.model import Json
 from forensics.readers.database import Database
 from forensics.readers.migrations import BY_KEY
 from forensics.repair.actions.work import Work
+from forensics.repair.released import released_texts
 from forensics.store import Collection
 
 Report = dict[str, Json]
 DEFAULT_DATABASE = "00000000-0000-0000-0000-000000000000"
 QUEUE_CONFIG = {"automatically_purge": False, "_type": "EmbeddingsQueueConfigurationInternal"}
-
-
-@cache
-def released_texts() -> Mapping[tuple[str, int], str]:
-    """(dir, version) → the SQL text of the migration as Chroma released it."""
-    raw = resources.files("forensics.repair").joinpath("migrations.json").read_text(encoding="utf-8")
-    return {(row["dir"], row["version"]): row["sql"] for row in json.loads(raw)}
 
 
 def restore_migrations(work: Work) -> Report:

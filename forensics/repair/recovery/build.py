@@ -30,6 +30,7 @@ class Recovered:
     """What came of it: by table how many rows were kept, found elsewhere and lost, and on which pages the damage is."""
 
     report: Report
+    lost_rows: tuple[Report, ...] = ()
 
     @property
     def tables(self) -> Mapping[str, Report]:
@@ -63,7 +64,12 @@ def recover(source: Path, target: Path, dialect: str) -> Recovered:
                 _write(fresh, frame, schema, file, found)
         except sqlite3.Error as error:
             raise Refused(f"SQLite refused what was recovered: {error}.") from error
-    return Recovered({**report, "page_size": frame.page_size, "header": frame.made})
+    rows = tuple(
+        {"table": name, "rowid": rowid, "known": known}
+        for name, one in sorted(found.items())
+        for rowid, known in sorted(one.lost_rows.items())
+    )
+    return Recovered({**report, "page_size": frame.page_size, "header_made_anew": frame.made}, rows)
 
 
 def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found]) -> Report:
@@ -92,6 +98,7 @@ def _told(file: PageFile, one: Found, filled: int) -> Report:
         "from_indexes": one.from_indexes + filled,
         "filled_in": filled,
         "lost": one.lost if one.table.name not in NOT_COUNTED else 0,
+        "examples": [f"row {rowid}" for rowid in sorted(one.lost_rows)[:5]],
         "damage": [f"page {gap.page}: {gap.why}" for gap in one.gaps[:20]],
     }
 

@@ -1,0 +1,111 @@
+"""A database that SQLite cannot read is made anew: what exists comes back, what is lost is counted, undo works."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forensics as fx
+from forensics import samples
+from forensics.readers.database import DATABASE
+from forensics.readers.page_trees import walk
+from forensics.readers.pages import PageFile
+from forensics.testing.damage import damage_menu
+
+SAMPLE = "1.5.9/healthy"
+
+
+def rows(store: Path, table: str) -> set[tuple[Any, ...]]:
+    """Every row of a table."""
+    database = sqlite3.connect(f"file:{store / DATABASE}?mode=ro&immutable=1", uri=True)
+    found = set(database.execute(f"SELECT * FROM {table}"))
+    database.close()
+    return found
+
+
+def leaves(store: Path, table: str) -> list[int]:
+    """The leaf pages of a table."""
+    database = sqlite3.connect(f"file:{store / DATABASE}?mode=ro&immutable=1", uri=True)
+    (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    database.close()
+    with PageFile(store / DATABASE, 4096) as file:
+        return walk(file, root).leaves
+
+
+def garble(store: Path, pages: list[int], seed: int = 0) -> None:
+    """Overwrites pages with noise."""
+    noise = random.Random(seed)
+    with (store / DATABASE).open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * 4096)
+            file.write(noise.randbytes(4096))
+
+
+def action(case: Path) -> dict[str, Any]:
+    """What the plan says of the database."""
+    return json.loads((case / "plan.json").read_text())["actions"][0]
+
+
+def test_what_the_finding_says_can_be_done(tmp_path: Path, say: Any) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    damage_menu()["table-page-zeroed"](store)
+    (found,) = [f for f in fx.diagnose(store).findings if f.code == "CF102"]
+    assert found.remedy.action == "recover-database"
+    assert "forensics export --case DIR" in found.means
+    assert "forensics export --case DIR" in say("explain", "CF102").out
+    planned = say("plan", store, "--case", case, "--format", "json")
+    assert [row["kind"] for row in planned.data["actions"]] == ["recover-database"]
+    say("export", "--case", case, "--to", "jsonl", "-o", tmp_path / "all.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    truth = {name for one in samples.truth(SAMPLE).values() for name in one.ids}
+    assert lines
+    assert {line["id"] for line in lines} <= truth
+
+
+@pytest.mark.parametrize("name", ["table-page-zeroed", "header-torn"])
+def test_everything_comes_back_and_goes_again(name: str, tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    before = {table: rows(store, table) for table in ("embeddings", "embedding_metadata", "embeddings_queue")}
+    damage_menu()[name](store)
+    damaged = (store / DATABASE).read_bytes()
+    fx.plan(store, case=case, engine="none")
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert {table: rows(store, table) for table in before} == before
+    assert fx.diagnose(store, deep=True).codes(notes=False) == ()
+    fx.undo(case)
+    assert (store / DATABASE).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("table", ["embedding_metadata", "embeddings"])
+def test_rows_of_a_lost_leaf_come_from_the_indexes(table: str, tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    before = rows(store, table)
+    pages = leaves(store, table)
+    garble(store, [pages[len(pages) // 2]])
+    plan = fx.plan(store, case=case, engine="none")
+    told = action(case)["parameters"]["report"]["tables"][table]
+    assert told["from_indexes"] > 0
+    assert told["kept"] + told["from_indexes"] + told["lost"] == len(before)
+    assert sum(loss["count"] for loss in plan.losses) == told["lost"]
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert len(before) - len(rows(store, table)) == told["lost"]
+    lost = [
+        json.loads(line) for line in next((case / "evidence").glob("lost-rows*")).read_text().splitlines()
+    ]
+    assert len([row for row in lost if row["table"] == table]) == told["lost"]
+
+
+def test_pages_of_noise_anywhere_are_healed_as_foretold(tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    count = (store / DATABASE).stat().st_size // 4096
+    pages = random.Random(7).sample(range(2, count + 1), 6)
+    before = rows(store, "embeddings")
+    garble(store, pages, seed=7)
+    fx.plan(store, case=case, engine="none")
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert {row[:3] for row in rows(store, "embeddings")} == {row[:3] for row in before}
