@@ -6,7 +6,7 @@ Files are validated before hnswlib loads them, and read again after it wrote the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,14 +80,14 @@ def native_add(
     where a write was lost.
     """
     header = validate(directory, dim)
-    _check_batch(vectors, labels, dim)
+    check_batch(vectors, labels, dim)
     if np.isin(labels, level0_summary(directory).labels).any():
         raise Refused("one of the new labels is in the index already.")
     total = header.cur_element_count + len(labels)
     room = max(total, header.max_elements, max_elements or 0)
     request = {"operation": "add", "max_elements": room, "threads": 1}
     answer = _native(directory, space, dim, request, vectors, labels, _limit(timeout, total), memory)
-    _check_written(directory, space, vectors, labels, header.cur_element_count)
+    check_written(directory, space, vectors, labels, header.cur_element_count)
     return Added(total, header.cur_element_count, _seconds(answer))
 
 
@@ -111,7 +111,7 @@ def native_build(
     `native_add`.
     """
     dim = vectors.shape[1]
-    _check_batch(vectors, labels, dim)
+    check_batch(vectors, labels, dim)
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise Refused(f"{directory.name} is not empty, so no index is built there.")
@@ -119,7 +119,7 @@ def native_build(
     request = {"operation": "build", "M": M, "ef_construction": ef_construction, "max_elements": room}
     request |= {"threads": threads, "seed": 100}
     answer = _native(directory, space, dim, request, vectors, labels, _limit(timeout, len(labels)), memory)
-    _check_written(directory, space, vectors, labels, 0)
+    check_written(directory, space, vectors, labels, 0)
     return Added(len(labels), 0, _seconds(answer))
 
 
@@ -195,15 +195,16 @@ def make_searchable(
     elements: np.ndarray | None = None,
     spared: np.ndarray | None = None,
     threads: int = 1,
+    search: Callable[..., SelfSearch] = native_self_search,
 ) -> SelfSearch:
     """Relinks what no search reaches, and asks again, for a few rounds; what is left is `missing`.
 
     Asked are all live elements, or those of `elements`; of `spared` ones that are missed, none is linked again, they
     are `left`. After a round only those are asked again that missed or whose lists changed, and those that lost a
     link. First an element is linked with its nearest; one that is still missed then, because the search ends on
-    another island, also with where the search ended.
+    another island, also with where the search ended. `search` says who asks: hnswlib, or `mapped_self_search`.
     """
-    first = native_self_search(directory, space, dim, elements=elements, threads=threads)
+    first = search(directory, space, dim, elements=elements, threads=threads)
     first = latest = first if spared is None else first.without(spared)
     for candidates, incoming in ROUNDS:
         if latest.missing.size == 0:
@@ -212,7 +213,7 @@ def make_searchable(
         done = relink_traced(directory, latest.missing, space, candidates=ends, incoming=incoming)
         again = np.union1d(np.union1d(latest.missing, done.changed), done.bereft)
         again = np.setdiff1d(again, first.left)
-        latest = native_self_search(directory, space, dim, elements=again, threads=threads)
+        latest = search(directory, space, dim, elements=again, threads=threads)
     return replace(latest, asked=first.asked, hopeless=first.hopeless, left=first.left)
 
 
@@ -248,7 +249,7 @@ def _need_hnswlib(purpose: str) -> None:
         raise MissingPackage("chroma-hnswlib", purpose)
 
 
-def _check_batch(vectors: np.ndarray, labels: np.ndarray, dim: int) -> None:
+def check_batch(vectors: np.ndarray, labels: np.ndarray, dim: int) -> None:
     if vectors.ndim != 2 or vectors.shape != (len(labels), dim) or len(labels) == 0:
         raise Refused(
             f"vectors of shape {vectors.shape} do not go with {len(labels)} labels and dimension {dim}."
@@ -257,7 +258,7 @@ def _check_batch(vectors: np.ndarray, labels: np.ndarray, dim: int) -> None:
         raise Refused("labels must be distinct and at least 1.")
 
 
-def _check_written(directory: Path, space: str, vectors: np.ndarray, labels: np.ndarray, first: int) -> None:
+def check_written(directory: Path, space: str, vectors: np.ndarray, labels: np.ndarray, first: int) -> None:
     """The new elements are in the files with their labels and, but for cosine, the very same vectors."""
     files = HnswFiles(directory)
     level0 = files.level0

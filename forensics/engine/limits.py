@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from forensics.absent import Absent
+from forensics.memory import available_memory
 from forensics.readers.hnsw import HnswFiles
 from forensics.readers.layout import HEADER_FILE
 
@@ -75,16 +76,6 @@ def engine_memory(store: Path) -> int:
     binaries = sum(path.stat().st_blocks * 512 for path in store.glob("*/*.bin") if path.is_file())
     maps = sum(path.stat().st_size for path in store.glob("*/index_metadata.pickle") if path.is_file())
     return round(1.2 * binaries) + 10 * maps + GIB // 4
-
-
-def available_memory() -> int | None:
-    """Bytes that may be taken without swapping; None where the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    lines = (line.split() for line in text.splitlines() if line.startswith("MemAvailable"))
-    return next((int(words[1]) * 1024 for words in lines), None)
 
 
 def lacking_memory(store: Path) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.checks.doubt import first_overwritten_label
+from forensics.repair.adding import MAPPED, adding
 from forensics.repair.foreign import UNMAP, VOUCH, vouches
 from forensics.repair.holdings import EMBED, LOST, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
@@ -18,6 +19,7 @@ from forensics.words import counted
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
 OF_ADDING = frozenset({"CF212", "CF304", "CF408", "CF501", "CF505", "CF704"})
 """What can be the reason for adding vectors; also a queue row that had to be taken out."""
+_ONLY = "only what is missing is added; the index is not built again"
 
 
 def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
@@ -189,6 +191,7 @@ def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         return
     healed = codes & {"CF704"} if not lost else frozenset[str]()
     if added:
+        way = adding(site, added)
         yield propose(
             "add-missing-vectors",
             name,
@@ -198,6 +201,6 @@ def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             heals=healed,
             safety="lossy" if lost or is_unverified(site) else "safe",
             loses=lost,
-            why="only what is missing is added; the index is not built again",
-            parameters=how_many(site),
+            why="; ".join(part for part in (_ONLY, way.why) if part),
+            parameters=how_many(site) | ({"add": way.how} if way.how == MAPPED else {}),
         )

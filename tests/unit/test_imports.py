@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "evidence",
         "extents",
         "handles",
+        "memory",
         "model",
         "outside",
         "words",

@@ -13,6 +13,7 @@ from forensics.engine.slices import verify_with_slices
 from forensics.engine.truth import expected_of
 from forensics.engine.verify import verify_with_engine
 from forensics.errors import ChildFailed, Refused
+from forensics.memory import available_memory as _available_memory
 from forensics.model import Test
 from forensics.store import Store
 
@@ -100,11 +101,3 @@ def _allocated(path: Path) -> int:
     if path.is_dir():
         return sum(_allocated(child) for child in path.iterdir())
     return path.stat().st_blocks * 512
-
-
-def _available_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable")), None)

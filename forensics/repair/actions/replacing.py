@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.engine import make_searchable
+from forensics.engine import make_searchable, native_self_search
 from forensics.engine.doubt import Doubtful, doubtful_elements
+from forensics.engine.mapped import mapped_self_search
 from forensics.errors import MissingPackage, Refused
 from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
@@ -44,9 +45,11 @@ def relink_elements(work: Work) -> Report:
         relink(directory, lone, space)
     doubtful = _doubtful(work, segment.relative, directory)
     asked, spared = (None, None) if doubtful is None else (doubtful.asked, doubtful.spared)
-    threads = work.options.threads
+    threads, search = work.options.threads, mapped_self_search if work.on_maps() else native_self_search
     try:
-        found = make_searchable(directory, space, header.dim, elements=asked, spared=spared, threads=threads)
+        found = make_searchable(
+            directory, space, header.dim, elements=asked, spared=spared, threads=threads, search=search
+        )
     except MissingPackage as error:
         return {"linked": len(lone), "skipped": str(error)}
     searched = {
@@ -77,7 +80,8 @@ def _doubtful(work: Work, relative: str, directory: Path) -> Doubtful | None:
         "relink-elements",
     }
     wanted = work.options.search_every_vector or bool(set(work.action.codes) & {"CF606", "CF609"})
-    if isinstance(before, Absent) or len(before) <= SEARCH_ALL or not only_added or wanted:
+    few = not isinstance(before, Absent) and len(before) <= SEARCH_ALL and not work.on_maps()
+    if isinstance(before, Absent) or few or not only_added or wanted:
         return None
     after = HnswFiles(directory).level0
     return None if isinstance(after, Absent) else doubtful_elements(before, after)

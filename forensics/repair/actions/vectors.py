@@ -11,6 +11,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.engine import native_add, native_build
+from forensics.engine.mapped import mapped_add
 from forensics.errors import Refused
 from forensics.readers import layout
 from forensics.readers.id_map import IdMap
@@ -172,7 +173,8 @@ def add_missing_vectors(work: Work) -> Report:
     retire_spoiled(work, site, directory)
     work.tell(f"adding {len(positions)} vectors", 0.3)
     space = site.collection.settings.space
-    added = native_add(directory, space, header.dim, batch.raw, labels, capacity(work, site))
+    add = mapped_add if work.on_maps() else native_add
+    added = add(directory, space, header.dim, batch.raw, labels, capacity(work, site))
     patch_exact(directory, space, labels, batch)
     mapping = {**site.mapping, **dict(zip(batch.ids, labels.tolist(), strict=True))}
     work.save_map(site, with_ids(site.id_map, mapping, int(labels[-1])))

@@ -22,6 +22,7 @@ from forensics.model import Action, Json
 from forensics.readers import layout
 from forensics.readers.database import DATABASE
 from forensics.readers.id_map import IdMap
+from forensics.repair.adding import MAPPED
 from forensics.repair.draft import Draft, DraftContext
 from forensics.repair.embedding import Embedder
 from forensics.repair.foreign import UNMAP
@@ -80,6 +81,14 @@ class Work:
         if not self._corrects():
             codes.discard("CF505")
         return Site(self.collection(), self.options, embedder, frozenset(codes), self._unmapped())
+
+    def on_maps(self) -> bool:
+        """True where the plan adds to the index of the collection on maps, since it does not fit into memory."""
+        return any(
+            action.parameters.get("add") == MAPPED
+            for action in self.context.plan.approved
+            if action.collection == self.action.collection
+        )
 
     def _corrects(self) -> bool:
         """True where the plan takes foreign vectors off the ids of the collection, one by one or by a new index."""
