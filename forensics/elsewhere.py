@@ -12,9 +12,9 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.collection import UUID, Collection
+from forensics.other_copies import segments_of
 from forensics.readers.id_map import IdMap
 from forensics.segment import PlainTree, VectorSegment
-from forensics.store import Store
 
 SET_ASIDE, ORPHAN, ALSO, OTHER = "set-aside", "orphan", "also", "other-collection"
 MOSTLY = 0.8
@@ -31,9 +31,7 @@ def candidate_segments(
     found.sort(key=lambda item: _age(item[2]), reverse=True)
     yield from found
     for path in dict.fromkeys(also):
-        with Store(path) as other:
-            for segment in other.segment_directories:
-                yield ALSO, str(segment.directory), segment
+        yield from ((ALSO, str(segment.directory), segment) for segment in segments_of(path))
 
 
 def foreign_segments(

@@ -1,8 +1,9 @@
 """Where the vectors of records that the index has lost still exist, and the vectors themselves.
 
 The order is that of Chroma's own replay first (the newest effective queue row), then set-aside and orphan directories
-of this store, then other copies. A vector from another directory is current only if the record was not written again
-after the watermark up to which that directory was written; else it is possibly older, and marked so.
+of this store, then other copies, of each its queue before its directories. A vector from another directory is current
+only if the record was not written again after the watermark up to which that directory was written; else it is possibly
+older, marked so, and gives way to a current one that is found later.
 """
 
 from __future__ import annotations
@@ -16,8 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from forensics.absent import Absent
-from forensics.elsewhere import OTHER, candidate_segments, foreign_segments, is_current, segment_at
-from forensics.readers.embeddings_queue import QueueRow, effects
+from forensics.elsewhere import (
+    ALSO,
+    OTHER,
+    candidate_segments,
+    foreign_segments,
+    is_current,
+    segment_at,
+    seq_ids_of,
+)
+from forensics.other_copies import as_effective, newest_queued, queued_vectors, segments_of
+from forensics.readers.embeddings_queue import effects
 from forensics.readers.hnsw import map_file
 from forensics.readers.id_map import IdMap
 from forensics.readers.layout import LENGTH_FILE
@@ -25,16 +35,18 @@ from forensics.records import elements_of
 from forensics.store import Collection, VectorSegment
 from forensics.strays import left_behind, only_mirrored
 
-QUEUE, STRAY, NOWHERE = "queue", "stray", "none"
+QUEUE, STRAY, NOWHERE, COPY_QUEUE = "queue", "stray", "none", "also-queue"
+QUEUED = frozenset({QUEUE, COPY_QUEUE})
+"""Kinds whose `ref` is a seq_id, and whose vectors are as the user gave them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Columns over k ids.
 
-    kind (k,) object: queue, stray, set-aside, orphan, also, other-collection or none; stray is an element of the
-    collection's own level 0 that id_to_label does not give to the id. origin: the directory (relative to the store,
-    or a path), "" for the queue. ref (k,) int64: the seq_id of the queue row, or the element's number in that directory.
+    kind (k,) object: queue, stray, set-aside, orphan, also, also-queue, other-collection or none; stray is an element of
+    the collection's own level 0 that id_to_label does not give to the id. origin: the directory (relative to the store,
+    or a path) or the copy, "" for the queue. ref (k,) int64: the seq_id of the queue row, or the number of the element.
     current (k,) bool. has_document (k,) bool: SQLite holds a document that could be embedded again.
     """
 
@@ -53,6 +65,15 @@ class Sources:
     def found(self) -> np.ndarray:
         """(k,) bool: the vector still exists somewhere."""
         return self.kind != NOWHERE
+
+    @property
+    def open(self) -> np.ndarray:
+        """(j,) positions for which something better may still be found: nowhere yet, or possibly older."""
+        return np.flatnonzero(~self.found | ~self.current)
+
+    def put(self, at: np.ndarray, kind: str, origin: str, ref: np.ndarray, current: np.ndarray) -> None:
+        """The vectors of the positions `at` are there."""
+        self.kind[at], self.origin[at], self.ref[at], self.current[at] = kind, origin, ref, current
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +107,25 @@ def find_sources(collection: Collection, ids: Sequence[str], *, also: Sequence[P
     )
     _from_queue(collection, sources)
     _from_strays(collection, sources)
-    for kind, origin, segment in candidate_segments(collection, [*collection.store.also, *also]):
-        if not sources.found.all():
-            _from_segment(collection, sources, kind, origin, segment)
+    for kind, origin, segment in candidate_segments(collection):
+        _from_segment(collection, sources, kind, origin, segment)
+    for path in dict.fromkeys([*collection.store.also, *also]):
+        _from_copy(collection, sources, path)
     _from_other_collections(collection, sources)
     return sources
+
+
+def _from_copy(collection: Collection, sources: Sources, path: Path) -> None:
+    """What the queue of another copy holds, and what its segment directories do."""
+    at = sources.open
+    wanted = [sources.ids[i] for i in at.tolist()]
+    written = zip(wanted, seq_ids_of(collection, wanted).tolist(), strict=True)
+    queued = newest_queued(collection, path, {name: number for name, number in written if number >= 0})
+    found = np.array([queued.get(name, (-1, False)) for name in wanted], dtype=np.int64).reshape(-1, 2)
+    better = (found[:, 0] >= 0) & ((found[:, 1] == 1) | ~sources.found[at])
+    sources.put(at[better], COPY_QUEUE, str(path), found[better, 0], found[better, 1] == 1)
+    for segment in segments_of(path):
+        _from_segment(collection, sources, ALSO, str(segment.directory), segment)
 
 
 def _from_other_collections(collection: Collection, sources: Sources) -> None:
@@ -106,7 +141,7 @@ def _from_queue(collection: Collection, sources: Sources) -> None:
         return
     dim = dimension_of(collection)
     whole = [row for row in rows if row.vector_bytes is None or dim is None or row.vector_bytes == 4 * dim]
-    left = effects(_as_effective(whole), lambda _: False)
+    left = effects(as_effective(whole), lambda _: False)
     for index, name in enumerate(sources.ids):
         effect = left.get(name)
         if effect is not None and effect.exists and effect.vector_seq is not None:
@@ -126,12 +161,6 @@ def _from_strays(collection: Collection, sources: Sources) -> None:
             sources.ref[index], sources.current[index] = found
 
 
-def _as_effective(rows: Sequence[QueueRow]) -> Iterator[QueueRow]:
-    """An `update` with a vector counts as an upsert: the record existed, only its index entry is lost."""
-    for row in rows:
-        yield QueueRow(row.seq_id, 2, row.id, row.vector_bytes, row.encoding) if row.operation == 1 else row
-
-
 def _from_segment(
     collection: Collection,
     sources: Sources,
@@ -143,7 +172,7 @@ def _from_segment(
     summary, id_map = segment.files.summary, segment.id_map
     if isinstance(summary, Absent) or not isinstance(id_map, IdMap) or not _fits(collection, segment):
         return
-    open_ones = np.flatnonzero(~sources.found)
+    open_ones = sources.open
     wanted = open_ones if only is None else open_ones[[sources.ids[i] in only for i in open_ones.tolist()]]
     labels = np.fromiter(
         (id_map.id_to_label.get(sources.ids[i], -1) for i in wanted), dtype=np.int64, count=len(wanted)
@@ -155,8 +184,9 @@ def _from_segment(
     if not good.any():
         return
     hit = wanted[good]
-    sources.kind[hit], sources.origin[hit], sources.ref[hit] = kind, origin, elements[good]
-    sources.current[hit] = is_current(collection, [sources.ids[i] for i in hit], id_map)
+    current = is_current(collection, [sources.ids[i] for i in hit], id_map)
+    better = current | ~sources.found[hit]
+    sources.put(hit[better], kind, origin, elements[good][better], current[better])
 
 
 def _fits(collection: Collection, segment: VectorSegment) -> bool:
@@ -178,22 +208,31 @@ def fetch(collection: Collection, sources: Sources, index: np.ndarray) -> Vector
         np.ones(len(index), np.float32),
         np.zeros(len(index), bool),
     )
-    _fill_from_queue(collection, sources, index, out, dim)
-    origins = {origin for origin in sources.origin[index] if origin}
+    _fill_from_queues(collection, sources, index, out, dim)
+    origins = {
+        o for o, kind in zip(sources.origin[index], sources.kind[index], strict=True) if kind not in QUEUED
+    }
     for origin in sorted(origins):
         _fill_from_segment(collection, sources, index, out, origin)
     return out
 
 
-def _fill_from_queue(
+def _fill_from_queues(
     collection: Collection, sources: Sources, index: np.ndarray, out: Vectors, dim: int
 ) -> None:
-    mine = np.flatnonzero(sources.kind[index] == QUEUE)
-    raw = collection.queue.vectors(sources.ref[index[mine]], dim)
-    stored, norms = (
-        normalised(raw) if collection.settings.space == "cosine" else (raw, np.ones(len(raw), np.float32))
-    )
-    out.raw[mine], out.stored[mine], out.norms[mine] = raw, stored, norms
+    """Rows of the queue, and of the queues of other copies (by their path)."""
+    queued = np.isin(sources.kind[index].astype(str), sorted(QUEUED))
+    for copy in sorted(set(sources.origin[index[queued]])):
+        mine = np.flatnonzero(queued & (sources.origin[index] == copy))
+        seq_ids = sources.ref[index[mine]]
+        raw = (
+            queued_vectors(collection, Path(copy), seq_ids, dim)
+            if copy
+            else collection.queue.vectors(seq_ids, dim)
+        )
+        cosine = collection.settings.space == "cosine"
+        out.stored[mine], out.norms[mine] = normalised(raw) if cosine else (raw, np.float32(1))
+        out.raw[mine] = raw
 
 
 def _fill_from_segment(

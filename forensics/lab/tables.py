@@ -235,6 +235,7 @@ SOURCES = {
     "other-collection": "in the directory of another collection",
     "orphan": "in a directory that no collection uses",
     "also": "in the other copy",
+    "also-queue": "in the queue of the other copy",
     "none": "nowhere on disk",
 }
 

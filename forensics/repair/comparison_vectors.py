@@ -12,7 +12,7 @@ from forensics.model import Test
 from forensics.readers.hnsw import HnswFiles
 from forensics.repair.holdings import USER
 from forensics.repair.provenance import Origin
-from forensics.sources import QUEUE, Sources, fetch, normalised
+from forensics.sources import QUEUED, Sources, fetch, normalised
 from forensics.store import Collection
 from forensics.user_source import UserSource
 
@@ -151,6 +151,6 @@ def _wrong_elsewhere(old: Collection, new: Collection, found: Sequence[Origin]) 
     stored = new.vector.files.vectors(elements[there])
     wanted = vectors.stored[there]
     exact = (stored.view(np.uint32) == wanted.view(np.uint32)).all(axis=1)
-    rounded = (sources.kind[there] == QUEUE) & (old.settings.space == "cosine")
+    rounded = np.isin(sources.kind[there].astype(str), sorted(QUEUED)) & (old.settings.space == "cosine")
     near = np.abs(stored - wanted).max(axis=1, initial=0.0) <= ONE_STEP
     return int((~there).sum()) + int((~(exact | (rounded & near))).sum())

@@ -43,7 +43,11 @@ def from_where(site: Site, *, whole: bool = False) -> str:
     }
     words |= {"stray": "left behind the last counted element of level 0"}
     words |= {"other-collection": "from the directory of another collection"}
-    words |= {"also": "from another copy", "source": "from your source"}
+    words |= {
+        "also": "from another copy",
+        "also-queue": "from the queue of another copy",
+        "source": "from your source",
+    }
     counts = {} if holdings.sources is None else holdings.sources.counts()
     parts = [f"{count} {words[kind]}" for kind, count in counts.items() if kind in words]
     states = holdings.counts()

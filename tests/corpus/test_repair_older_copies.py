@@ -123,3 +123,44 @@ def test_a_file_with_the_vectors_of_others_is_refused_with_figures(store: Path, 
     reasons = " ".join(str(loss["reason"]) for loss in plan.losses)
     assert "the source was refused" in reasons
     assert "lowest cosine" in reasons
+
+
+@pytest.fixture(scope="module")
+def unflushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(store, an earlier copy of it whose queue alone holds the last records); the index of the store is lost."""
+    store = tmp_path_factory.mktemp("queued") / "store"
+    copy = store.parent / "copy"
+    with StoreBuilder(store) as builder:
+        builder.create("docs", space="cosine", sync_threshold=50)
+        builder.add("docs", ALL[:50])
+        builder.add("docs", ALL[50:80])
+        builder.add("docs", [moved(record) for record in ALL[:REWRITTEN]], how="upsert")
+        shutil.copytree(store, copy)
+        builder.add("docs", ALL[80:])
+    shutil.rmtree(next(store.glob("*/header.bin")).parent)
+    return store, copy
+
+
+def test_the_queue_of_another_copy_is_read_before_its_directories(
+    unflushed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    store, copy = shutil.copytree(unflushed[0], tmp_path / "store"), unflushed[1]
+    answer = fx.reconcile(store, case=tmp_path / "case", also=[copy], engine="none", nobody_else=True)
+    assert answer["verified"] == "checks"
+    lines = {row[0]: row for row in read_rows(tmp_path / "case/evidence/provenance-docs-rebuild-segment.csv")}
+    of_the_queue = {name for name, row in lines.items() if row[2] == "also-queue"}
+    assert of_the_queue == {record.id for record in [*ALL[:REWRITTEN], *ALL[49:80]]}  # one row stays after a purge
+    assert {lines[record.id][2] for record in ALL[REWRITTEN:49]} == {"also"}
+    assert {row[6] for row in lines.values()} == {"True"}
+    back, known = stored(store), truth()
+    assert all(back[name] @ known[name] > (1 - 1e-5) * np.linalg.norm(known[name]) for name in lines)
+
+
+def test_a_current_vector_is_taken_before_an_older_one(store: Path, tmp_path: Path) -> None:
+    """The set-aside directory of the store is asked first, but of what was written since the other copy has more."""
+    copy = Path(shutil.copytree(store / str(uuid.UUID(int=7)), tmp_path / "rescued"))
+    without_orphan(store)
+    plan = fx.plan(store, case=tmp_path / "case", also=[copy])
+    build = next(action for action in plan.approved if action.kind == "rebuild-segment")
+    assert build.parameters["possibly_older"] == 0
+    assert build.parameters["from_also"] == 150 - 80 + REWRITTEN

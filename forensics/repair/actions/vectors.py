@@ -15,20 +15,18 @@ from forensics.engine.mapped import mapped_add
 from forensics.errors import Refused
 from forensics.readers import layout
 from forensics.readers.id_map import IdMap
-from forensics.repair.actions.frame import Report, framed, next_label
+from forensics.repair.actions.frame import Report, capacity, framed, next_label
 from forensics.repair.actions.marks import set_watermark
 from forensics.repair.actions.names import element_of, keep_left_out
 from forensics.repair.actions.replacing import relink_elements, replace_vectors, retire_spoiled
 from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, USER
 from forensics.repair.site import Site
-from forensics.sources import QUEUE, Sources, documents, fetch, find_sources
+from forensics.sources import QUEUED, Sources, documents, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
 
 REBUILT = (INDEXED, FLAGGED, PROVED, CLAIMED, SOURCE, PENDING, EMBED)
 """The states of records that a new index holds."""
-SPARE = 1.1
-"""Capacity of a touched index, as a multiple of its records."""
 
 
 @dataclass(slots=True)
@@ -119,7 +117,7 @@ def _from_sources(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, 
     columns = (sources.kind, sources.origin, sources.ref, sources.current)
     rows = zip(*(column[index].tolist() for column in columns), strict=True)
     for at, (kind, origin, ref, current) in zip(mine.tolist(), rows, strict=True):
-        batch.origin[at] = (kind, origin, ref, current, "seq_id" if kind == QUEUE else "element")
+        batch.origin[at] = (kind, origin, ref, current, "seq_id" if kind in QUEUED else "element")
 
 
 def _from_user(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, index: np.ndarray) -> None:
@@ -146,15 +144,6 @@ def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> Non
         )
 
 
-def capacity(work: Work, site: Site) -> int:
-    """What the index can hold afterwards: as chosen, else ten per cent more than there are records; never
-    below them.
-    """
-    records = 0 if site.records is None else len(site.records)
-    held = 0 if site.header is None else site.header.cur_element_count
-    return max(work.options.max_elements or int(SPARE * records), records, held)
-
-
 def add_missing_vectors(work: Work) -> Report:
     """Every record whose vector exists, or can be embedded again, is in the index, under a label never given
     before.
@@ -174,7 +163,8 @@ def add_missing_vectors(work: Work) -> Report:
     work.tell(f"adding {len(positions)} vectors", 0.3)
     space = site.collection.settings.space
     add = mapped_add if work.on_maps() else native_add
-    added = add(directory, space, header.dim, batch.raw, labels, capacity(work, site))
+    room = capacity(work, site, header.cur_element_count + len(positions))
+    added = add(directory, space, header.dim, batch.raw, labels, room)
     patch_exact(directory, space, labels, batch)
     mapping = {**site.mapping, **dict(zip(batch.ids, labels.tolist(), strict=True))}
     work.save_map(site, with_ids(site.id_map, mapping, int(labels[-1])))
@@ -213,8 +203,8 @@ def rebuild_segment(work: Work) -> Report:
     if directory.exists():
         shutil.rmtree(directory)
     work.tell(f"building an index of {len(positions)} vectors", 0.3)
-    M, ef = _parameters(site)
-    room, threads = capacity(work, site), work.options.threads
+    M, ef = _parameters(work, site)
+    room, threads = capacity(work, site, len(positions)), work.options.threads_for(new_index=True)
     space = collection.settings.space
     native_build(
         directory, space, batch.raw, labels, M=M, ef_construction=ef, max_elements=room, threads=threads
@@ -243,14 +233,12 @@ def rebuilt_watermark(site: Site) -> int:
     return max(1, min(known)) if known else max(1, marks.queue_top)
 
 
-def _parameters(site: Site) -> tuple[int, int]:
-    """M and ef_construction: the header's where it can be believed, else the settings'."""
-    settings = site.collection.settings
-    segment = site.segment
+def _parameters(work: Work, site: Site) -> tuple[int, int]:
+    """M and ef_construction: those chosen, else the header's where it can be believed, else the settings'."""
+    segment, chosen = site.segment, work.action.parameters
     geometry = Absent("") if segment is None else segment.files.geometry
-    if isinstance(geometry, Absent):
-        return settings.M, settings.ef_construction
-    return geometry.M, geometry.ef_construction
+    own = site.collection.settings if isinstance(geometry, Absent) else geometry
+    return int(chosen.get("M", own.M)), int(chosen.get("ef_construction", own.ef_construction))
 
 
 VECTORS: dict[str, Callable[[Work], Report]] = {
