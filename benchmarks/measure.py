@@ -64,10 +64,12 @@ class Cost:
         return {name: value for name, value in asdict(self).items() if name != "output"}
 
 
-def run(command: Sequence[str], cwd: Path | None = None) -> Cost:
+def run(
+    command: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Cost:
     """Runs `command` to its end and tells what it cost."""
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=cwd, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=cwd, env=environment, text=True) as process:
         output = process.stdout.read() if process.stdout else ""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
