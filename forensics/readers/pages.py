@@ -136,8 +136,8 @@ def _contradiction(
         return f"{bad} of its {count} cells lie outside of it"
     if any(second <= first for first, second in pairwise(keys)):
         return "its rowids do not rise"
-    if any(not 2 <= child <= pages for child in children):
-        return "it names children that the file does not have"
+    if children and not any(2 <= child <= pages for child in children):
+        return "it names only children that the file does not have"
     return None
 
 

@@ -14,7 +14,7 @@ from forensics.testing.damage import Damage, damage_menu
 
 EMBEDDER = "forensics.testing.embedder:embed"
 MANUAL = frozenset(
-    {"CF001", "CF002", "CF003", "CF008", "CF010", "CF011", "CF101", "CF102", "CF104", "CF111"}
+    {"CF001", "CF002", "CF003", "CF008", "CF010", "CF011", "CF111"}
     | {"CF702", "CF703", "CF705", "CF708", "CF801", "CF807"}
     | {"CF505", "CF811"}  # the latter only where no other place records the space
 )

@@ -48,7 +48,7 @@ def test_a_torn_header_says_what_is_wrong_with_it(sample: Sample) -> None:
     finding = found(fx.diagnose(store), "CF101")
     assert finding.found["problems"][0] == "it does not begin with 'SQLite format 3'"
     assert finding.found["first_bytes"].startswith("53 51 4c 69 74 65 20 66")
-    assert finding.remedy.safety == "manual"
+    assert finding.remedy.action == "recover-database"
 
 
 def test_a_cut_database_says_how_much_is_gone(sample: Sample) -> None:

@@ -13,7 +13,7 @@ from forensics.model import Json
 from forensics.readers.freed import free_pages
 from forensics.readers.full_text import DOCUMENT
 from forensics.readers.full_text import NAME as FULL_TEXT
-from forensics.readers.page_trees import strays
+from forensics.readers.page_trees import strays, walk
 from forensics.readers.pages import PageFile
 from forensics.repair.recovery.frame import Frame
 from forensics.repair.recovery.rows import Found, take_indexes, take_strays, walked
@@ -74,9 +74,8 @@ def recover(source: Path, target: Path, dialect: str) -> Recovered:
 
 def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found]) -> Report:
     """Every table has what strays, indexes and other tables give it."""
-    known = set[int]().union(
-        *(one.tree.pages for one in found.values()), free_pages(file.path, file.page_size)
-    )
+    trees = (walk(file, root, index=name in schema.entries) for name, root in schema.roots.items())
+    known = set[int]().union(*(tree.pages for tree in trees), free_pages(file.path, file.page_size))
     ambiguous = take_strays(file, found, strays(file, known))
     for one in found.values():
         if one.gaps:

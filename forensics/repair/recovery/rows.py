@@ -69,11 +69,17 @@ def take_strays(file: PageFile, found: Mapping[str, Found], pages: Iterable[Page
     ambiguous = 0
     for page in pages if damaged else ():
         records = list(rows_of(file, [page.number]))
-        fitting = [one for one in damaged if _belongs(one, records)]
+        fitting = _best([one for one in damaged if _belongs(one, records)], records)
         ambiguous += len(fitting) > 1
         if len(fitting) == 1:
             _add(fitting[0], records)
     return ambiguous
+
+
+def _best(fitting: list[Found], records: list[tuple[int, Record]]) -> list[Found]:
+    """Those with exactly as many columns, where there are any: fewer are stored only in rows of before a migration."""
+    widest = max((len(record) for _, record in records), default=0)
+    return [one for one in fitting if len(one.table.columns) == widest] or fitting
 
 
 def _belongs(one: Found, records: list[tuple[int, Record]]) -> bool:

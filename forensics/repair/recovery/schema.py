@@ -21,6 +21,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "INT": (int,),
     "REAL": (float, int),
     "TIMESTAMP": (str,),
+    "BLOB": (bytes, int),
 }
 
 
@@ -73,11 +74,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Every item that the new database will have, every table of rows; `from_release`: names that the file did not tell."""
+    """Every item that the new database will have, every table of rows; `entries`: names whose b-tree is an index's;
+    `from_release`: names that the file did not tell.
+    """
 
     items: tuple[Item, ...]
     tables: Mapping[str, Table]
     roots: Mapping[str, int]
+    entries: frozenset[str]
     from_release: tuple[str, ...]
 
 
@@ -90,7 +94,9 @@ def read_schema(file: PageFile, dialect: str) -> Schema:
     items = _accepted([*stored, *lacking])
     roots = {item.name: item.root for item in stored if item.root > 1}
     made = {item.name for item in items}
-    return Schema(items, _tables(items, roots), roots, tuple(i.name for i in lacking if i.name in made))
+    entries = {i.name for i in stored if i.kind == "index" or "WITHOUT ROWID" in (i.sql or "").upper()}
+    from_release = tuple(item.name for item in lacking if item.name in made)
+    return Schema(items, _tables(items, roots), roots, frozenset(entries), from_release)
 
 
 def _stored(file: PageFile) -> list[Item]:
@@ -163,13 +169,14 @@ def _table(memory: sqlite3.Connection, name: str, root: int) -> Table:
     indexes = memory.execute(
         "SELECT name, partial FROM pragma_index_list(?) ORDER BY name", (name,)
     ).fetchall()
+    types = [_TYPES.get(column[1].upper(), ()) for column in columns]
     return Table(
         name,
         root,
         tuple(column[0] for column in columns),
         alias,
-        tuple(_TYPES.get(column[1].upper(), ()) for column in columns),
-        tuple(bool(column[2]) for column in columns),
+        ((int,), (str,)) if name == CONTENT else tuple(types),
+        tuple(bool(column[2] or column[3]) for column in columns),
         {index: _columns(memory, index) for index, _ in indexes},
         frozenset(index for index, partial in indexes if not partial),
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
+from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, UPSERT
+from forensics.readers.full_text import DOCUMENT
 from forensics.readers.migrations import BY_KEY
 from forensics.readers.pages import Cell, PageFile, Record
 from forensics.readers.record_rows import SeqId
 from forensics.repair.recovery.rows import Found, Partial
+from forensics.repair.recovery.schema import CONTENT
 from forensics.repair.released import released_texts
 
 TOPIC = "persistent://default/default/"
@@ -20,11 +24,11 @@ def stand_in(file: PageFile, found: Mapping[str, Found]) -> dict[str, int]:
     made: dict[str, int] = {}
     for name, fill in FILLS.items():
         one = found.get(name)
-        if one is None or not one.lost_rows:
+        if one is None or not one.gaps:
             continue
         for rowid, cells in list(fill(file, one, found)):
             one.rows[rowid] = tuple(cells.get(column) for column in one.table.columns)
-            del one.lost_rows[rowid]
+            one.lost_rows.pop(rowid, None)
             made[name] = made.get(name, 0) + 1
         if one.lost is not None:
             one.lost = len(one.lost_rows)
@@ -77,8 +81,77 @@ def _migrations(file: PageFile, one: Found, found: Mapping[str, Found]) -> Fille
             yield rowid, {**partial, "filename": released.filename, "hash": released.hash, "sql": sql}
 
 
+def _metadata(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
+    """Values of which the key is known: a document as the full-text table has it, another as the queue brought it. Where no
+    index says which rows are gone, those that a record should have and has not.
+    """
+    known = _values_elsewhere(file, found)
+    for rowid, partial in _named(one, "id", "key"):
+        cells = _valued(one, partial, known.get((partial["id"], partial["key"])))
+        if cells is not None:
+            yield rowid, cells
+    if one.lost is None:
+        there = {cells[:2] for _, cells in cells_of(file, one)}
+        there |= {(partial.get("id"), partial.get("key")) for partial in one.lost_rows.values()}
+        highest = max((rowid for rowid, _ in cells_of(file, one)), default=0)
+        for rowid, pair in enumerate(sorted(known.keys() - there, key=repr), start=highest + 1):
+            cells = _valued(one, {"id": pair[0], "key": pair[1]}, known[pair])
+            if cells is not None:
+                yield rowid, cells
+
+
+def _valued(one: Found, partial: Partial, value: object) -> Partial | None:
+    column = _COLUMN_OF.get(type(value))
+    if column is None or column not in one.table.columns:
+        return None
+    return {**partial, column: value}  # pyright: ignore[reportReturnType] - a type that SQLite stores
+
+
+def _values_elsewhere(file: PageFile, found: Mapping[str, Found]) -> dict[tuple[Cell, Cell], object]:
+    """(rowid of the record, key) → value, as the full-text table and then the queue have it."""
+    names = {rowid: str(cells[2]) for rowid, cells in _all(file, found.get("embeddings"))}
+    texts = _all(file, found.get(CONTENT))
+    out: dict[tuple[Cell, Cell], object] = {(r, DOCUMENT): cells[1] for r, cells in texts if r in names}
+    values = last_values(file, found.get("embeddings_queue"))
+    for rowid, name in names.items():
+        out.update({(rowid, key): value for key, value in values.get(name, {}).items()})
+    return out
+
+
+_COLUMN_OF = {str: "string_value", int: "int_value", float: "float_value", bool: "bool_value"}
+
+
+def last_values(file: PageFile, queue: Found | None) -> dict[str, dict[str, object]]:
+    """id → the metadata that the queue's rows give it, one after the other; of a deleted id nothing."""
+    out: dict[str, dict[str, object]] = {}
+    if queue is None:
+        return out
+    place = {name: index for index, name in enumerate(queue.table.columns)}
+    for _, cells in sorted(_all(file, queue)):
+        name, given = str(cells[place["id"]]), _object(cells[place["metadata"]])
+        if cells[place["operation"]] == DELETE:
+            out.pop(name, None)
+        elif cells[place["operation"]] in (ADD, UPDATE, UPSERT):
+            merged = {**out.get(name, {}), **given}
+            out[name] = {key: value for key, value in merged.items() if value is not None}
+    return out
+
+
+def _object(cell: Cell) -> dict[str, object]:
+    try:
+        found = json.loads(cell) if isinstance(cell, str) else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _all(file: PageFile, one: Found | None) -> Iterator[tuple[int, Record]]:
+    return iter(()) if one is None else cells_of(file, one)
+
+
 FILLS: Mapping[str, Callable[[PageFile, Found, Mapping[str, Found]], Filled]] = {
     "embeddings": _embeddings,
+    "embedding_metadata": _metadata,
     "collections": _collections,
     "migrations": _migrations,
 }
