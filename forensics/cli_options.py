@@ -12,6 +12,12 @@ def add_embedding(parser: ArgumentParser) -> None:
         help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32",
     )
     parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="documents that the embedder gets at once"
+    )
+    parser.add_argument(
+        "--requests-per-minute", type=float, metavar="N", help="how often the embedder may be asked"
+    )
+    parser.add_argument(
         "--also",
         metavar="PATH",
         action="append",
@@ -49,12 +55,6 @@ def add_planning(parser: ArgumentParser) -> None:
         "--unverified-embedder",
         action="store_true",
         help="re-embed though no vector survives to compare with",
-    )
-    parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="documents that the embedder gets at once"
-    )
-    parser.add_argument(
-        "--requests-per-minute", type=float, metavar="N", help="how often the embedder may be asked"
     )
     parser.add_argument(
         "--price-per-million-tokens", type=float, metavar="X", help="what the plan reckons embedding with"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from forensics import verbs
 from forensics.cli_answer import (
     Answer,
     labelled,
@@ -22,13 +21,16 @@ from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError, UsageE
 from forensics.readers.shelf import shelf
 from forensics.user_source import absolute
 
+from forensics import verbs
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from forensics.case import Case
+    from forensics.store import Store
+
     from forensics.model import Diagnosis
     from forensics.repair.options import RepairOptions
-    from forensics.store import Store
 
 
 def _repair_options(options: Namespace) -> RepairOptions:
@@ -82,7 +84,7 @@ def _planned(options: Namespace, *, refuse_use: bool = False) -> _Planned:
         if refuse_use:
             _refuse_use(store)
         with filling(options.case, store.path) as case:
-            found = verbs.diagnose(store, collection=wanted, embedder=chosen.embedder, progress=bar)
+            found = verbs.diagnose(store, collection=wanted, **chosen.of_the_embedder(), progress=bar)
             made = verbs.plan(
                 store, case=case, diagnosis=found, options=chosen, collection=wanted, progress=bar
             )
@@ -146,8 +148,9 @@ def _reported(answer: Answer, case: Case) -> Answer:
 
 def apply(options: Namespace) -> Answer:
     """Carries the plan of the case out; without --yes it shows the plan."""
-    from forensics.report.text import plan_text
     from forensics.verbs_case import case_of, was_applied
+
+    from forensics.report.text import plan_text
 
     refuse_less(options)
     case = case_of(need_case(options))
@@ -186,8 +189,9 @@ def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
 def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
     """What became of it on one screen, and where its case is; `why` it was refused."""
     from forensics.report.brief import repaired_text, stopped_text
-    from forensics.report.text import result_text
     from forensics.verbs_case import was_applied
+
+    from forensics.report.text import result_text
 
     folder = labelled("case", case.folder)
     before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None

@@ -228,6 +228,7 @@ class Plan(_Shown):
     remaining: tuple[str, ...]
     losses: tuple[Mapping[str, Json], ...] = ()
     alternatives: tuple[Mapping[str, Json], ...] = ()
+    embedding: Mapping[str, Json] | None = None
     options: Mapping[str, Json] = field(default_factory=dict)
 
     @property

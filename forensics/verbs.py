@@ -37,6 +37,7 @@ from forensics.verbs_telling import timeline as timeline
 
 if TYPE_CHECKING:
     from forensics.diff import IdDiff
+
     from forensics.model import Diagnosis, Plan
     from forensics.repair.options import RepairOptions
 
@@ -53,6 +54,8 @@ def diagnose(
     segment: str | None = None,
     metadata_segment: str | None = None,
     embedder: str | None = None,
+    batch_size: int | None = None,
+    requests_per_minute: float | None = None,
     also: PathLikes = (),
     source: PathLikes = (),
     case: Any = None,
@@ -75,7 +78,12 @@ def diagnose(
         if embedder is not None:
             from forensics.repair.embedding import Embedder
 
-            opened.embedder = Embedder.load(embedder)
+            from forensics.repair.options import RepairOptions
+
+            asked = RepairOptions(
+                embedder=embedder, batch_size=batch_size, requests_per_minute=requests_per_minute
+            )
+            opened.embedder = Embedder.of(asked)
         if case is None:
             return beside(_look(opened, wanted, progress), opened, given, chosen)[0]
         from forensics.verbs_case import filling, keep_diagnosis
@@ -168,7 +176,7 @@ def _diagnosed(
     store: Store, collection: str | None, chosen: RepairOptions, progress: Progress | None
 ) -> Diagnosis:
     """The diagnosis that a plan is made from; with an embedder, by its word too."""
-    return diagnose(store, collection=collection, embedder=chosen.embedder, progress=progress)
+    return diagnose(store, collection=collection, **chosen.of_the_embedder(), progress=progress)
 
 
 def probe(

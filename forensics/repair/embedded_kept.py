@@ -1,9 +1,9 @@
 """Vectors that an embedder has made, kept in the case batch by batch, so that what was paid for once is not asked again.
 
 One file per embedder, `<case>/embedded/<name and hash>.bin`: frames, each appended whole and synced before the next
-batch is asked. A frame is its magic, the time, how many vectors of how many components, a CRC-32 of what follows, the keys
-(16 bytes of BLAKE2b of each text) and the vectors (float32). No text is kept. What a crash cut short at the end is not
-read, and is cut off before the next frame.
+batch is asked. A frame is its magic, the time, the seconds that the embedder took, how many vectors of how many
+components, a CRC-32 of what follows, the keys (16 bytes of BLAKE2b of each text) and the vectors (float32). No text is
+kept. What a crash cut short at the end is not read, and is cut off before the next frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from forensics.durable import BINARY, room, sync_directory
 
 FOLDER = "embedded"
 MAGIC = b"CFEMBED1"
-HEAD = struct.Struct("<8sdIII")
+HEAD = struct.Struct("<8sddIII")
 KEY = 16
 COMPONENT = 4
 _PLACE: ContextVar[Path | None] = ContextVar("embedded", default=None)
@@ -64,6 +64,17 @@ class Kept:
 
     def __init__(self) -> None:
         self._rows: dict[bytes, np.ndarray] = {}
+        self._took: list[tuple[int, float]] = []
+
+    @property
+    def per_second(self) -> float | None:
+        """Texts that were embedded in a second, without the slowest batch where there are more: it may have loaded a
+        model. None where nothing was embedded.
+        """
+        batches = sorted(self._took, key=lambda each: each[1] / each[0])
+        counted = batches[:-1] or batches
+        seconds = sum(took for _, took in counted)
+        return sum(count for count, _ in counted) / seconds if seconds > 0 else None
 
     def refresh(self) -> None:
         """What others have kept meanwhile is known."""
@@ -76,9 +87,10 @@ class Kept:
         """(n, dim) float32. Raises KeyError for a text of which none is kept."""
         return np.stack([self._rows[key] for key in keys]) if keys else np.empty((0, dim), dtype=np.float32)
 
-    def put(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-        """They are kept from now on."""
+    def put(self, keys: Sequence[bytes], vectors: np.ndarray, seconds: float) -> None:
+        """They are kept from now on; the embedder took so many seconds."""
         self._rows.update(zip(keys, vectors, strict=True))
+        self._took.append((len(keys), seconds))
 
 
 class KeptOnDisk(Kept):
@@ -92,7 +104,11 @@ class KeptOnDisk(Kept):
         self.refresh()
 
     def refresh(self) -> None:
-        if self.path.exists() and self.path.stat().st_size > self._end:
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < self._end:  # another case stands there now
+            self._at.clear()
+            self._end = 0
+        if size > self._end:
             self._end = self._read(self._end)
 
     def has(self, key: bytes, dim: int) -> bool:
@@ -106,14 +122,15 @@ class KeptOnDisk(Kept):
             raw = b"".join(_exactly(file.fileno(), size, self._at[key, dim]) for key in keys)
         return np.frombuffer(raw, dtype="<f4").reshape(len(keys), dim).copy()
 
-    def put(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+    def put(self, keys: Sequence[bytes], vectors: np.ndarray, seconds: float) -> None:
         self.refresh()
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         body = b"".join(keys) + rows.tobytes()
-        head = HEAD.pack(MAGIC, time.time(), len(keys), rows.shape[1], zlib.crc32(body))
+        head = HEAD.pack(MAGIC, time.time(), seconds, len(keys), rows.shape[1], zlib.crc32(body))
         with room("a finished batch of vectors was kept in the case"):
             self._append(head + body)
         self._note(keys, rows.shape[1], self._end + HEAD.size)
+        self._took.append((len(keys), seconds))
         self._end += HEAD.size + len(body)
 
     def _append(self, frame: bytes) -> None:
@@ -146,7 +163,7 @@ class KeptOnDisk(Kept):
         with open(self.path, "rb") as file:
             file.seek(at)
             while len(head := file.read(HEAD.size)) == HEAD.size:
-                magic, made, count, dim, crc = HEAD.unpack(head)
+                magic, made, seconds, count, dim, crc = HEAD.unpack(head)
                 length = count * (KEY + dim * COMPONENT)
                 if magic != MAGIC or at + HEAD.size + length > size:
                     break
@@ -155,6 +172,7 @@ class KeptOnDisk(Kept):
                     break
                 keys = [body[i * KEY : (i + 1) * KEY] for i in range(count)]
                 self._note(keys, dim, at + HEAD.size)
+                self._took.append((count, seconds))
                 self.since, at = made, at + HEAD.size + length
         return at
 

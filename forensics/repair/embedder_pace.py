@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,19 +48,11 @@ USUAL = Pace()
 
 @dataclass(slots=True)
 class Tally:
-    """What was asked of an embedder in this process: calls, texts, and the seconds that each call took."""
+    """What was asked of an embedder: calls, those that were tried again, and the seconds that answers took."""
 
     calls: int = 0
-    texts: int = 0
     retries: int = 0
-    timed: list[tuple[int, float]] = field(default_factory=list)
-
-    @property
-    def per_second(self) -> float | None:
-        """Texts per second, without the first call where there are more: it may have loaded a model."""
-        counted = self.timed[1:] or self.timed
-        seconds = sum(each for _, each in counted)
-        return sum(count for count, _ in counted) / seconds if seconds > 0 else None
+    seconds: float = 0.0
 
 
 class Unembeddable(Exception):
@@ -140,9 +132,8 @@ class Paced:
         if self.pace.per_minute:
             self._free = started + 60 / self.pace.per_minute
         self.tally.calls += 1
-        self.tally.texts += len(texts)
         answer = self.function(texts)
-        self.tally.timed.append((len(texts), self.clock() - started))
+        self.tally.seconds += self.clock() - started
         return answer
 
     def _again_after(self, error: BaseException, attempt: int) -> None:

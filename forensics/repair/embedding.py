@@ -95,14 +95,17 @@ class Embedder:
             raise CannotComplete(f"The embedder {self.name} {next(iter(failed.values()))}.")
         return made
 
-    def tolerant(self, texts: Sequence[str], dim: int) -> tuple[np.ndarray, dict[int, str]]:
-        """((n, dim) float32, position → why that text cannot be embedded; its row is zero). Raises as a call does."""
+    def kept(self) -> Kept:
+        """What it has made, as far as that is known here."""
         place = embedded_kept.place()
         if place not in self._kept:
             self._kept[place] = embedded_kept.kept_for(self.identity)
-        kept = self._kept[place]
-        kept.refresh()
-        keys = embedded_kept.keys_of(texts)
+        self._kept[place].refresh()
+        return self._kept[place]
+
+    def tolerant(self, texts: Sequence[str], dim: int) -> tuple[np.ndarray, dict[int, str]]:
+        """((n, dim) float32, position → why that text cannot be embedded; its row is zero). Raises as a call does."""
+        kept, keys = self.kept(), embedded_kept.keys_of(texts)
         self._ask(kept, dict(zip(keys, texts, strict=True)), dim)
         there = [i for i, key in enumerate(keys) if kept.has(key, dim)]
         made = np.zeros((len(texts), dim), dtype=np.float32)
@@ -116,10 +119,12 @@ class Embedder:
         if not new:
             return
         self._trust(kept, [text for key, text in named.items() if kept.has(key, dim)], dim)
+        before = self.paced.tally.seconds
         for done, made, failed in self._told(new, dim):
             self._failed.update(failed)
+            took, before = self.paced.tally.seconds - before, self.paced.tally.seconds
             if done:
-                kept.put(embedded_kept.keys_of(done), made)
+                kept.put(embedded_kept.keys_of(done), made, took)
 
     def _trust(self, kept: Kept, texts: list[str], dim: int) -> None:
         """What was kept long ago is made again, a few of it. Raises CannotComplete where that gives something else."""

@@ -97,6 +97,11 @@ class RepairOptions:
         """How fast the embedder is asked."""
         return Pace(batch=self.batch_size or BATCH, per_minute=self.requests_per_minute)
 
+    def of_the_embedder(self) -> dict[str, Any]:
+        """What a diagnosis is told of it."""
+        names = ("embedder", "batch_size", "requests_per_minute")
+        return {name: getattr(self, name) for name in names}
+
     @property
     def embedder_found(self) -> EmbedderFile | None:
         """Where a plan found the module of its embedder; None where none is written down."""

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.errors import Refused
-from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.repair.alternatives import alternatives
 from forensics.repair.effects import effect_of, losses_of, losses_without_site, untouched
 from forensics.repair.embedding import Embedder
+from forensics.repair.embedding_bill import bill
 from forensics.repair.foreign import VOUCH
-from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.prospect import MISPLACED, home_of
 from forensics.repair.recovery.ground import is_torn, plan_on_recovered
@@ -28,6 +27,9 @@ from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
 from forensics.repair.site import Site
 from forensics.store import PlainTree
+
+from forensics.model import Action, Diagnosis, Effect, Finding, Plan
+from forensics.repair.options import RepairOptions
 
 if TYPE_CHECKING:
     from forensics.store import Collection, Store
@@ -72,6 +74,7 @@ def _planned(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan
         remaining=remaining,
         losses=tuple(_losses(store, sites, [item.action for item in approved], effects)),
         alternatives=tuple(alternatives(store, diagnosis, [item.action for item in proposals], sites, left)),
+        embedding=bill(sites.values(), [item.action for item in approved], options),
         options=_located(options).to_json(),
     )
     return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))

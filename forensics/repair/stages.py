@@ -7,8 +7,9 @@ from typing import Any
 
 from forensics.case import Case
 from forensics.errors import UsageError
-from forensics.model import Action, Effect, Json, Plan
 from forensics.seal import Manifest
+
+from forensics.model import Action, Effect, Json, Plan
 
 BEFORE, AFTER = "manifest.json", "manifest-after.json"
 PLAN, VERDICT, RESULT = "plan.json", "verdict.json", "result.json"
@@ -34,6 +35,7 @@ def plan_from_json(row: Mapping[str, Json]) -> Plan:
         remaining=tuple(row["remaining"]),
         losses=tuple(row["losses"]),
         alternatives=tuple(row.get("alternatives", ())),  # a plan of before has none
+        embedding=row.get("embedding"),
         options=row["options"],
     )
 

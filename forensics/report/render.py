@@ -7,16 +7,13 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from forensics.model import Diagnosis, Finding, Plan, Verdict
 from forensics.report.alternatives import choice_views
 from forensics.report.bytecode import BesideModules
 from forensics.report.data import EVERYTHING, Reveal, redacted
+from forensics.report.embedding import embedding_sentences
 from forensics.report.plain import visible
 from forensics.report.repair_summary import lost_sentence, plan_sentence, verified_sentence
 from forensics.report.summary import as_json, last_line, state, verdict_sentence
-from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
 from forensics.report.timeline import place
 from forensics.report.views import (
     ICONS,
@@ -26,6 +23,10 @@ from forensics.report.views import (
     finding_view,
     proof_view,
 )
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from forensics.model import Diagnosis, Finding, Plan, Verdict
+from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
 
 Json = Any
 TONES = {
@@ -101,6 +102,7 @@ def plan_html(plan: Plan | Mapping[str, Json], *, reveal: Reveal = EVERYTHING) -
         summary=plan_sentence(data),
         actions=[action_view(item) for item in data["actions"]],
         effects=effect_views(data["effects"], tense="planned"),
+        embedding=" ".join(embedding_sentences(data)),
         losses=[lost_sentence(redacted(item, reveal)) for item in data["losses"]],
         choices=choice_views(data),
         promised=data["promised"],

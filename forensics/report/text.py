@@ -10,12 +10,12 @@ from forensics.report.against import sources_text
 from forensics.report.alternatives import choices_text
 from forensics.report.brief import notes_text
 from forensics.report.data import lines
+from forensics.report.embedding import embedding_text
 from forensics.report.plain import WIDTH, counted, number, quoted, visible, wrapped
 from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
     effect_sentence,
-    embedder_sentence,
     loss_sentence,
     lost_sentence,
     outcome_of,
@@ -174,16 +174,12 @@ def plan_text(plan: Json) -> str:
         wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
-        wrapped(embedder_sentence(data["options"])) if _embeds(data) else "",
+        embedding_text(data),
         _losses_text(data["losses"]),
         choices_text(data),
         _codes_text(data),
     ]
     return _whole(blocks)
-
-
-def _embeds(plan: Mapping[str, Json]) -> bool:
-    return any(effect["reembedded"] for effect in plan["effects"])
 
 
 def _action_text(index: int, action: Mapping[str, Json]) -> str:

@@ -44,8 +44,8 @@ def test_vectors_come_back_as_they_were_put(tmp_path: Path) -> None:
     path = tmp_path / "embedded" / "one.bin"
     keys, made = keys_of(TEXTS), embed(TEXTS)
     first = KeptOnDisk(path)
-    first.put(keys[:4], made[:4])
-    first.put(keys[4:], made[4:])
+    first.put(keys[:4], made[:4], 0.5)
+    first.put(keys[4:], made[4:], 0.5)
     again = KeptOnDisk(path)
     assert all(again.has(key, 32) for key in keys)
     assert not again.has(keys[0], 31)
@@ -57,13 +57,13 @@ def test_vectors_come_back_as_they_were_put(tmp_path: Path) -> None:
 def test_a_frame_that_was_cut_short_is_left_out_and_written_over(missing: int, tmp_path: Path) -> None:
     path = tmp_path / "embedded" / "one.bin"
     keys, made = keys_of(TEXTS), embed(TEXTS)
-    KeptOnDisk(path).put(keys[:4], made[:4])
+    KeptOnDisk(path).put(keys[:4], made[:4], 0.5)
     whole = path.stat().st_size
-    KeptOnDisk(path).put(keys[4:], made[4:])
+    KeptOnDisk(path).put(keys[4:], made[4:], 0.5)
     os.truncate(path, path.stat().st_size - missing)
     cut = KeptOnDisk(path)
     assert [cut.has(key, 32) for key in keys] == [True] * 4 + [False] * 6
-    cut.put(keys[4:5], made[4:5])
+    cut.put(keys[4:5], made[4:5], 0.5)
     assert path.stat().st_size < 2 * whole
     assert (KeptOnDisk(path).rows(keys[:5], 32) == made[:5]).all()
 
@@ -71,7 +71,7 @@ def test_a_frame_that_was_cut_short_is_left_out_and_written_over(missing: int, t
 def test_a_byte_that_changed_ends_what_is_believed(tmp_path: Path) -> None:
     path = tmp_path / "embedded" / "one.bin"
     keys, made = keys_of(TEXTS), embed(TEXTS)
-    KeptOnDisk(path).put(keys, made)
+    KeptOnDisk(path).put(keys, made, 0.5)
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
     path.write_bytes(raw)
@@ -82,9 +82,9 @@ def test_two_that_keep_in_one_file_lose_nothing_of_each_other(tmp_path: Path) ->
     path = tmp_path / "embedded" / "one.bin"
     keys, made = keys_of(TEXTS), embed(TEXTS)
     one, other = KeptOnDisk(path), KeptOnDisk(path)
-    one.put(keys[:3], made[:3])
-    other.put(keys[3:6], made[3:6])
-    one.put(keys[6:], made[6:])
+    one.put(keys[:3], made[:3], 0.5)
+    other.put(keys[3:6], made[3:6], 0.5)
+    one.put(keys[6:], made[6:], 0.5)
     assert (KeptOnDisk(path).rows(keys, 32) == made).all()
 
 

@@ -168,9 +168,10 @@ def test_the_rate_leaves_out_the_call_that_loads_the_model() -> None:
         clock.now += 30 if clock.now == 0 else 2
         return embed(texts)
 
-    asker = paced(slow_at_first, clock, batch=5)
-    everything(asker)
-    assert asker.tally.per_second == 2.5
+    embedder = Embedder("mine", slow_at_first, pace=Pace(batch=5))
+    embedder.paced.clock = clock
+    embedder(TEXTS, 32)
+    assert embedder.kept().per_second == 2.5
 
 
 def test_times_are_told_in_words() -> None:
