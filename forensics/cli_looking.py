@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics import verbs
 from forensics.cli_answer import Answer, labelled, pair, watched, why_incomplete, would
 from forensics.cli_arguments import codes
 from forensics.codes import catalogue
 from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE
 from forensics.report.plain import counted, wrapped
-
-from forensics import verbs
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -51,7 +50,6 @@ def diagnose(options: Namespace) -> Answer:
 def probe(options: Namespace) -> Answer:
     """0 where every call returned the truth; bits 4 where one did not, 8 where what one does is not known."""
     from forensics.probing import exit_status
-
     from forensics.report.text import probe_text
 
     if options.dry_run:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from forensics import verbs
 from forensics.cli_answer import (
     Answer,
     labelled,
@@ -21,16 +22,13 @@ from forensics.errors import EXIT_FOUND, EXIT_INCOMPLETE, ForensicsError, UsageE
 from forensics.readers.shelf import shelf
 from forensics.user_source import absolute
 
-from forensics import verbs
-
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from forensics.case import Case
-    from forensics.store import Store
-
     from forensics.model import Diagnosis
     from forensics.repair.options import RepairOptions
+    from forensics.store import Store
 
 
 def _repair_options(options: Namespace) -> RepairOptions:
@@ -148,9 +146,8 @@ def _reported(answer: Answer, case: Case) -> Answer:
 
 def apply(options: Namespace) -> Answer:
     """Carries the plan of the case out; without --yes it shows the plan."""
-    from forensics.verbs_case import case_of, was_applied
-
     from forensics.report.text import plan_text
+    from forensics.verbs_case import case_of, was_applied
 
     refuse_less(options)
     case = case_of(need_case(options))
@@ -189,9 +186,8 @@ def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
 def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
     """What became of it on one screen, and where its case is; `why` it was refused."""
     from forensics.report.brief import repaired_text, stopped_text
-    from forensics.verbs_case import was_applied
-
     from forensics.report.text import result_text
+    from forensics.verbs_case import was_applied
 
     folder = labelled("case", case.folder)
     before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None

@@ -37,7 +37,6 @@ from forensics.verbs_telling import timeline as timeline
 
 if TYPE_CHECKING:
     from forensics.diff import IdDiff
-
     from forensics.model import Diagnosis, Plan
     from forensics.repair.options import RepairOptions
 
@@ -77,7 +76,6 @@ def diagnose(
         opened.also = (*opened.also, *(Path(fspath(path)).resolve() for path in also))
         if embedder is not None:
             from forensics.repair.embedding import Embedder
-
             from forensics.repair.options import RepairOptions
 
             asked = RepairOptions(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.errors import Refused
+from forensics.model import Action, Diagnosis, Effect, Finding, Plan
 from forensics.readers.database import DATABASE
 from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.repair.alternatives import alternatives
@@ -19,6 +20,7 @@ from forensics.repair.effects import effect_of, losses_of, losses_without_site, 
 from forensics.repair.embedding import Embedder
 from forensics.repair.embedding_bill import bill
 from forensics.repair.foreign import VOUCH
+from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.prospect import MISPLACED, home_of
 from forensics.repair.recovery.ground import is_torn, plan_on_recovered
@@ -27,9 +29,6 @@ from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
 from forensics.repair.site import Site
 from forensics.store import PlainTree
-
-from forensics.model import Action, Diagnosis, Effect, Finding, Plan
-from forensics.repair.options import RepairOptions
 
 if TYPE_CHECKING:
     from forensics.store import Collection, Store

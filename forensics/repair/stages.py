@@ -7,9 +7,8 @@ from typing import Any
 
 from forensics.case import Case
 from forensics.errors import UsageError
-from forensics.seal import Manifest
-
 from forensics.model import Action, Effect, Json, Plan
+from forensics.seal import Manifest
 
 BEFORE, AFTER = "manifest.json", "manifest-after.json"
 PLAN, VERDICT, RESULT = "plan.json", "verdict.json", "result.json"

@@ -7,6 +7,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from forensics.model import Diagnosis, Finding, Plan, Verdict
 from forensics.report.alternatives import choice_views
 from forensics.report.bytecode import BesideModules
 from forensics.report.data import EVERYTHING, Reveal, redacted
@@ -14,6 +17,7 @@ from forensics.report.embedding import embedding_sentences
 from forensics.report.plain import visible
 from forensics.report.repair_summary import lost_sentence, plan_sentence, verified_sentence
 from forensics.report.summary import as_json, last_line, state, verdict_sentence
+from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
 from forensics.report.timeline import place
 from forensics.report.views import (
     ICONS,
@@ -23,10 +27,6 @@ from forensics.report.views import (
     finding_view,
     proof_view,
 )
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from forensics.model import Diagnosis, Finding, Plan, Verdict
-from forensics.report.text import diagnosis_text, finding_text, plan_text, verdict_text
 
 Json = Any
 TONES = {

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forensics.errors import UsageError
-from forensics.repair.proposals import ORDER, STRUCTURAL, merged, propose
-from forensics.testing.damage import damage_menu
 
 import forensics as fx
 from forensics import samples
+from forensics.errors import UsageError
 from forensics.model import Plan
 from forensics.repair.options import HOUSEKEEPING, RepairOptions
 from forensics.repair.planner import make_plan
+from forensics.repair.proposals import ORDER, STRUCTURAL, merged, propose
+from forensics.testing.damage import damage_menu
 
 EMBEDDER = "forensics.testing.embedder:embed"
 
