@@ -15,6 +15,7 @@ from forensics.copying import copy_target, place, verified_copy
 from forensics.durable import room
 from forensics.errors import CannotComplete, Refused, StoreChanged
 from forensics.model import Action, Json, Plan, Verdict
+from forensics.proof.sealing import write_proof
 from forensics.readers.shelf import shelf
 from forensics.repair import stages, swap
 from forensics.repair.bystanders import exclusive_lock, refuse_users
@@ -133,9 +134,13 @@ class Application:
         finally:
             draft.discard()
         answer = stages.result(self.case, self.plan, verdict, to=str(target))
+        self.case.write_json(stages.AFTER, after.to_json())
         self.case.write_json(stages.RESULT, answer)
         self.case.log("copied", to=str(target))
-        return answer
+        return {
+            **answer,
+            "seal": write_proof(self.case, self.plan, [entry.path for entry in draft.entries()]),
+        }
 
     def _copied(self, draft: Draft, partial: Path, before: Manifest, after: Manifest) -> Manifest:
         draft.materialise(partial)
@@ -230,7 +235,7 @@ def complete(
     case.write_json(stages.RESULT, answer)
     case.log("applied", draft=str(draft.folder), **written)
     draft.journal.append("acknowledged", number=last.number)
-    return answer
+    return {**answer, "seal": write_proof(case, plan, [entry.path for entry in draft.entries()])}
 
 
 def beyond_times(changes: tuple[Change, ...], transition: Transition) -> tuple[Change, ...]:

@@ -35,6 +35,7 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
     "compact-segment": frozenset({"max_seq_id", "embeddings_queue"}),
     "convert-sequence-ids": frozenset({"max_seq_id"}),
     "set-dimension": frozenset({"collections"}),
+    "set-index-parameters": frozenset({"collections", "collection_metadata", "segment_metadata"}),
     "restore-migrations": frozenset({"migrations"}),
     "restore-documents": frozenset({"embedding_metadata"}),
     "restore-tenants": frozenset({"tenants", "databases"}),
@@ -44,6 +45,11 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
     ),
 }
 """The tables that a kind of action may change; every other table keeps every row."""
+
+
+def tables_of(plan: Plan) -> frozenset[str]:
+    """The tables that the approved actions of a plan may change."""
+    return frozenset().union(*(TABLES_OF.get(action.kind, frozenset()) for action in plan.approved))
 
 
 def gone(plan: Plan, after: Diagnosis) -> Test:
@@ -176,7 +182,7 @@ def tables_kept(before: Store, after: Store, plan: Plan) -> Test:
         return Test(
             name=name, passed=True, detail="not compared: the original has an unfinished transaction", count=0
         )
-    allowed = frozenset().union(*(TABLES_OF.get(action.kind, frozenset()) for action in plan.approved))
+    allowed = tables_of(plan)
     connection = sqlite3.connect(f"file:{quote(os.fsencode(new))}?mode=ro&immutable=1", uri=True)
     try:
         connection.execute("ATTACH ? AS old", (f"file:{quote(os.fsencode(old))}?mode=ro&immutable=1",))

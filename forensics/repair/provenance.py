@@ -33,17 +33,28 @@ class Origin:
 
 
 def origins_of(case: Case, plan: Plan) -> Mapping[str, list[Origin]]:
-    """collection name → the lines that the actions left; of a record that two brought back, the last."""
+    """collection name → the lines that the actions left, under the id that the record has in the end; of one that two
+    brought back, the last.
+    """
     found: dict[str, dict[str, Origin]] = defaultdict(dict)
     for action in plan.approved:
         if action.collection is None:
             continue
+        renamed = renamed_in(case, plan, action.collection)
         path = case.evidence(safe_name(f"provenance-{action.collection}-{action.kind}") + ".csv")
         for row in read_rows(path):
-            found[action.collection][row[0]] = Origin(
-                row[0], int(row[1]), row[2], row[3], int(row[4]), row[5] == "True"
+            name = renamed.get(row[0], row[0])
+            found[action.collection][name] = Origin(
+                name, int(row[1]), row[2], row[3], int(row[4]), row[5] == "True"
             )
     return defaultdict(list, {name: list(lines.values()) for name, lines in found.items()})
+
+
+def renamed_in(case: Case, plan: Plan, collection: str) -> Mapping[str, str]:
+    """old id → new id of the records that the plan trims."""
+    if not any(a.kind == "trim-ids" and a.collection == collection for a in plan.approved):
+        return {}
+    return dict(read_rows(case.evidence(safe_name(f"trimmed-ids-{collection}-trim-ids") + ".csv")))
 
 
 def embedded_again(origins: Mapping[str, list[Origin]]) -> dict[str, int]:

@@ -22,6 +22,7 @@ STAGES = {
     "after": "diagnosis-after.json",
     "manifest_after": "manifest-after.json",
     "result": "result.json",
+    "proof": "proof.json",
 }
 
 

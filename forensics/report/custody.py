@@ -132,6 +132,11 @@ def _statement(files: CaseFiles) -> Iterator[str]:
         yield f"{_SWAPPED}; what was kept for an undo was let go."
     elif diagnosis is not None:
         yield _TOUCHED.get(phase_of(files), "Nothing in the store has been changed by this tool.")
+    if files.get("proof") is not None:
+        yield (
+            "verify.py in the case tells, with Python's standard library alone, whether the old and the new store hold"
+            f" what this case says: python verify.py OLD NEW --seal {files.get('proof')['seal']}"
+        )
 
 
 _SWAPPED = "The repair was made on a draft beside the store and swapped in"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from forensics.durable import write_whole
 from forensics.errors import UsageError
+from forensics.proof.sealing import bind_report
 from forensics.report.casefiles import read_case
 from forensics.report.context import build
 from forensics.report.data import Reveal
@@ -39,6 +40,7 @@ def write_report(
         write_whole(target, html.encode("utf-8"))
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}.") from error
+    bind_report(case, target)
     case.log("reported", file=str(target), sha256=report_hash(html))
     return target
 
