@@ -76,14 +76,33 @@ def add_planning(parser: ArgumentParser) -> None:
         action="store_true",
         help="search every vector by itself, not only those that the repair could have cost a link",
     )
-    parser.add_argument("--max-elements", type=int, metavar="N", help="capacity of the repaired index")
+    parser.add_argument(
+        "--M", type=int, metavar="N", help="neighbours of an element in what --rebuild builds"
+    )
+    parser.add_argument("--ef-construction", type=int, metavar="N", help="the care with which it is built")
+    parser.add_argument(
+        "--max-elements",
+        type=int,
+        metavar="N",
+        help="capacity of the repaired index (default: its records and 10 %%; never below them)",
+    )
+    parser.add_argument(
+        "--purge-queue",
+        action="store_true",
+        help="delete queue rows that both segments hold, their vectors bit for bit in the repaired index",
+    )
     parser.add_argument(
         "--add",
         choices=("native", "mapped"),
         help="add missing vectors by hnswlib, which loads the index whole, or on its memory-mapped files"
         " (default: as memory allows)",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a full rebuild")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="1 gives the same files every time (default: all cores for a new index, 1 to add to one)",
+    )
 
 
 def add_applying(parser: ArgumentParser) -> None:

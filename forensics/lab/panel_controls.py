@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from forensics.lab.session import Session
 
 ALL = "all of them"
+NUMBERS = ("M", "ef_construction", "max_elements", "threads")
+
+
+def _whole(typed: str) -> int | None:
+    """The number; None where nothing is typed. Raises ValueError for what is none."""
+    return int(typed) if typed.strip() else None
 
 
 class Options(w.Accordion):
@@ -26,10 +32,20 @@ class Options(w.Accordion):
         groups = [
             w.VBox([self.embedder, self.also, self.source]),
             w.VBox(
-                [self.collection, self.ids, self.accept_loss, self.also_fix, self.set_aside, self.rebuild]
+                [
+                    self.collection,
+                    self.ids,
+                    self.accept_loss,
+                    self.also_fix,
+                    self.set_aside,
+                    self.rebuild,
+                    self.purge_queue,
+                ]
             ),
             w.VBox(
                 [
+                    self.M,
+                    self.ef_construction,
                     self.max_elements,
                     self.threads,
                     self.add,
@@ -82,6 +98,10 @@ class Options(w.Accordion):
         self.set_aside = check(
             "move records without a vector into the case", "peek works again at once; they can be restored"
         )
+        self.purge_queue = check(
+            "delete queue rows that the repaired index holds",
+            "only rows that both segments have applied, their vectors bit for bit in the index",
+        )
         self.rebuild = text(
             "build the index again of",
             "collection, … or *",
@@ -89,15 +109,16 @@ class Options(w.Accordion):
         )
 
     def _execution(self) -> None:
-        self.max_elements = text("capacity of the index", "as it is", "max_elements of a touched index")
-        self.threads = w.BoundedIntText(
-            value=1,
-            min=1,
-            max=256,
-            description="threads of a full rebuild",
-            tooltip="1 gives the same files every time",
-            style=NATURAL,
-            layout=layout("34em"),
+        room = "max_elements of a touched index, never below its records"
+        self.max_elements = text("capacity of the index", "its records and 10 %", room)
+        self.threads = text(
+            "threads",
+            "all cores for a new index, 1 to add to one",
+            "1 gives the same files every time",
+        )
+        self.M = text("M of a new index", "as it is", "neighbours of an element; written to the settings too")
+        self.ef_construction = text(
+            "ef_construction of a new index", "as it is", "the care with which it is built; as above"
         )
         self.add = w.Dropdown(
             options=[("as memory allows", ""), ("by hnswlib", "native"), ("on mapped files", "mapped")],
@@ -141,8 +162,8 @@ class Options(w.Accordion):
             "ids": self.ids.value,
             "set_aside_unsearchable": self.set_aside.value,
             "rebuild": listed(self.rebuild.value),
-            "max_elements": int(self.max_elements.value) if self.max_elements.value.strip() else None,
-            "threads": self.threads.value,
+            **{name: _whole(getattr(self, name).value) for name in NUMBERS},
+            "purge_queue": self.purge_queue.value,
             "add": self.add.value or None,
             "search_every_vector": self.search_all.value,
             "engine": self.engine.value.strip() or None,

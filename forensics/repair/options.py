@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import inf
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from forensics.codes import lookup
 from forensics.errors import UsageError
+from forensics.repair.conflicts import refuse_what_cannot_be
 from forensics.repair.embedder_file import EmbedderFile, split_name
 from forensics.repair.embedder_pace import BATCH, Pace
 
@@ -28,12 +30,13 @@ class RepairOptions:
     reproduce. batch_size, requests_per_minute: texts in one call, calls in a minute. price_per_million_tokens: what the
     plan reckons with. stop_at_failed_record: nothing is changed where one document cannot be embedded; else the
     others are repaired. also: other copies of the store to take vectors from. source: the user's own files.
-    accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of malformed
-    ids. set_aside_unsearchable: records without a vector go to the case. rebuild: collections ("*": all) whose
-    index is built again whatever was found. max_elements: the capacity of a touched index (never below its
-    records). threads: 1 gives the same files every time. add: how missing vectors are added (native: by hnswlib,
-    which loads the index whole; mapped: on its memory-mapped files; None: as memory allows).
-    engine: the release that verifies.
+    accept_loss, also_fix: codes; only (empty: all) and decline: codes to repair and to leave. ids: what becomes of
+    malformed ids. set_aside_unsearchable: records without a vector go to the case. rebuild: collections ("*": all) whose
+    index is built again whatever was found, with M and ef_construction if given. max_elements: the capacity of a
+    touched index (never below its records). purge_queue: rows that the repaired index holds leave the queue.
+    threads: 1 gives the same files every time; None: one to add, all cores for a new index. add: how missing vectors
+    are added (native: by hnswlib, which loads the index whole; mapped: on its memory-mapped files; None: as memory
+    allows). engine: the release that verifies.
     """
 
     embedder: str | None = None
@@ -53,8 +56,11 @@ class RepairOptions:
     ids: Ids = "trim"
     set_aside_unsearchable: bool = False
     rebuild: tuple[str, ...] = ()
+    M: int | None = None
+    ef_construction: int | None = None
     max_elements: int | None = None
-    threads: int = 1
+    purge_queue: bool = False
+    threads: int | None = None
     add: Add | None = None
     search_every_vector: bool = False
     engine: str | None = None
@@ -75,8 +81,7 @@ class RepairOptions:
             raise UsageError(f"ids can be {_listed(get_args(Ids))}, not {self.ids!r}.")
         if self.add is not None and self.add not in get_args(Add):
             raise UsageError(f"add can be {_listed(get_args(Add))}, not {self.add!r}.")
-        if self.threads < 1 or (self.max_elements is not None and self.max_elements < 1):
-            raise UsageError("threads and max_elements must be at least 1.")
+        refuse_what_cannot_be(self)
         self._check_pace()
         if self.embedder is not None:
             split_name(self.embedder)
@@ -108,6 +113,19 @@ class RepairOptions:
         if self.embedder_file is None or self.embedder_sha256 is None:
             return None
         return EmbedderFile(self.embedder_file, self.embedder_sha256)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """M and ef_construction where they are chosen; hnswlib never takes less than M for the latter."""
+        given = {"M": self.M, "ef_construction": self.ef_construction}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if "ef_construction" in chosen:
+            chosen["ef_construction"] = max(chosen["ef_construction"], chosen.get("M", 1))
+        return chosen
+
+    def threads_for(self, *, new_index: bool) -> int:
+        """As chosen; else all cores for a new index, and one where an index is added to."""
+        return self.threads or ((os.cpu_count() or 1) if new_index else 1)
 
     def having_found(self, file: EmbedderFile | None) -> RepairOptions:
         """The same choices, with the file of the embedder written down."""

@@ -195,8 +195,9 @@ def _without_conflicts(proposals: Iterable[Proposal]) -> list[Proposal]:
         for item in listed
         if item.action.kind == "rebuild-segment" and item.action.approved
     }
+    unneeded = STRUCTURAL | {"compact-segment"}
     return [
-        item for item in listed if not (item.action.collection in rebuilt and item.action.kind in STRUCTURAL)
+        item for item in listed if not (item.action.collection in rebuilt and item.action.kind in unneeded)
     ]
 
 

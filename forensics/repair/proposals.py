@@ -15,6 +15,7 @@ ORDER = (
     "restore-tenants",
     "mend-segment-rows",
     "mend-configuration",
+    "set-index-parameters",
     "convert-sequence-ids",
     "set-dimension",
     "rebuild-indexes",

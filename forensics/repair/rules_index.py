@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = F
     holdings, name = site.holdings, site.collection.name
     if holdings is None:
         return
-    counts = holdings.counts()
+    counts, asked = holdings.counts(), site.options.parameters if chosen else {}
     held = sum(counts.get(state, 0) for state in (INDEXED, PENDING, FLAGGED, PROVED, CLAIMED, SOURCE, EMBED))
     lost = counts.get(LOST, 0)
     if held == 0:
@@ -119,8 +119,33 @@ def _rebuild(site: Site, codes: frozenset[str], reason: str, *, chosen: bool = F
         approval="choice" if chosen else "yes",
         chosen=chosen,
         loses=lost,
-        why=f"{reason}; space, M and ef_construction stay as they are",
-        parameters={"records": held, **how_many(site)},
+        why=f"{reason}; {_kept_of(asked)}",
+        parameters={"records": held, **how_many(site), **asked},
+    )
+    if asked:
+        yield _parameters(site, asked)
+
+
+def _kept_of(asked: Mapping[str, int]) -> str:
+    """Which parameters of the index stay, and which become what."""
+    stay = [name for name in ("space", "M", "ef_construction") if name not in asked]
+    changed = "".join(f", {name} becomes {value}" for name, value in asked.items())
+    stay = " and ".join([", ".join(stay[:-1]), stay[-1]] if len(stay) > 1 else stay)
+    return f"{stay} {'stay as they are' if ' ' in stay else 'stays as it is'}{changed}"
+
+
+def _parameters(site: Site, asked: Mapping[str, int]) -> Proposal:
+    """The settings say what the new index has, so that a later index is built alike."""
+    return propose(
+        "set-index-parameters",
+        site.collection.name,
+        (),
+        f"Write {' and '.join(f'{name} {value}' for name, value in asked.items())} where the settings are",
+        site.options,
+        approval="choice",
+        chosen=True,
+        why="they are those of the new index; what the settings said is kept in the case",
+        parameters=asked,
     )
 
 

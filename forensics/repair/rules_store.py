@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from forensics.absent import Absent
 from forensics.model import Finding
 from forensics.readers.database import has_journal
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import Proposal, propose
+from forensics.repair.watermarks import applied_by_both
 from forensics.store import Store
 from forensics.words import counted
 
@@ -57,6 +59,8 @@ def store_proposals(
         )
     if "CF202" in findings:
         yield _floor(options)
+    if options.purge_queue:
+        yield from _purging(store, options)
     yield from _housekeeping(findings, options)
 
 
@@ -90,6 +94,26 @@ def _of_the_dead(found: Finding) -> Iterator[tuple[str, str]]:
     if remains.get("elements"):
         yield "compact-segment", "Build the index again without its deleted elements"
     yield "vacuum", "Overwrite text of deleted records that is still in the file"
+
+
+def _purging(store: Store, options: RepairOptions) -> Iterator[Proposal]:
+    """As asked for: the queue of each collection that has rows which both segments have applied."""
+    for collection in store.collections:
+        extent, low = collection.queue.extent(), applied_by_both(collection)
+        if isinstance(extent, Absent) or extent.lowest is None or extent.lowest >= low:
+            continue
+        yield propose(
+            "purge-queue",
+            collection.name,
+            {"CF201"},
+            "Delete queue rows that both segments hold; a row whose vector the repaired index has not stays",
+            options,
+            heals=(),
+            safety="lossy",
+            approval="choice",
+            chosen=True,
+            why=f"you asked for it; the {counted(extent.rows, 'row')} are a second copy of these vectors",
+        )
 
 
 def _housekeeping(findings: Mapping[str, list[Finding]], options: RepairOptions) -> Iterator[Proposal]:

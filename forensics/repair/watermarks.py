@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from forensics.absent import Absent
 from forensics.checks.queue_ahead import passed_over
 from forensics.checks.queue_marks import METADATA, VECTOR, Poisoned, poisoned_marks
 from forensics.readers.database import SeqId
@@ -79,3 +80,10 @@ def _cured(poison: Poisoned) -> Target:
     lowest, highest = poison.expected["at_least"], poison.expected["at_most"]
     why = f"{poison.stored} cannot be decoded; it was between {lowest} and {highest}"
     return Target(max(1, lowest), "restore", why)
+
+
+def applied_by_both(collection: Collection) -> int:
+    """The position up to which both segments have applied the queue."""
+    metadata = collection.metadata_watermark
+    value = 0 if isinstance(metadata, Absent) else metadata.value or 0
+    return min(value, collection.vector_watermark)

@@ -59,6 +59,7 @@ _CHOICES = {
     "set-aside-records": "--set-aside-unsearchable",
     "delete-ids": "--ids delete",
     "rebuild-segment": "--rebuild",
+    "purge-queue": "--purge-queue",
 }
 
 

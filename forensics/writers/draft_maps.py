@@ -48,6 +48,20 @@ def level0_for_writing(directory: Path) -> Generator[np.ndarray]:
         yield raw[:wanted].view(dtype)
 
 
+def zero_unused(directory: Path, space: str, first: int) -> None:
+    """Where hnswlib wrote what its memory held by chance, zeros stand: behind the last element, and (but for cosine) as
+    the norms of the elements from `first` on.
+    """
+    header = sound_header(directory)
+    count = header.cur_element_count
+    norms = 4 * (count if space == "cosine" else min(first, count))
+    used = {layout.LEVEL0_FILE: count * header.size_data_per_element, layout.LENGTH_FILE: norms}
+    for name, end in used.items():
+        if (directory / name).stat().st_size > end:
+            with file_for_writing(directory / name) as raw:
+                raw[end:] = 0
+
+
 def sound_header(directory: Path) -> layout.Header:
     """The header of a draft. Raises Refused where it contradicts itself."""
     geometry = HnswFiles(directory).geometry

@@ -26,6 +26,8 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.full_text import FULL_TEXT_ACTIONS
     from forensics.repair.actions.marks import MARKS
     from forensics.repair.actions.names import NAMES
+    from forensics.repair.actions.parameters import PARAMETERS
+    from forensics.repair.actions.purging import PURGING
     from forensics.repair.actions.recovering import RECOVERING
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
@@ -42,6 +44,8 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
         **VECTORS,
         **ROWS,
         **MARKS,
+        **PARAMETERS,
+        **PURGING,
     }
 
 

@@ -177,17 +177,17 @@ def _unreadable(work: Work, collection: Collection) -> list[str]:
     work.keep_rows("replaced-configuration", ("column", "text"), [(name, columns[name]) for name in problems])
     with work.database() as connection:
         for name in problems:
-            value = None if name == "schema_str" else json.dumps(_configuration(collection))
+            value = None if name == "schema_str" else json.dumps(configuration(collection))
             connection.execute(f"UPDATE collections SET {name} = ? WHERE id = ?", (value, collection.id))
         if "schema_str" in problems:
-            text = json.dumps(_configuration(collection))
+            text = json.dumps(configuration(collection))
             connection.execute(
                 "UPDATE collections SET config_json_str = ? WHERE id = ?", (text, collection.id)
             )
     return sorted(problems)
 
 
-def _configuration(collection: Collection) -> dict[str, Any]:
+def configuration(collection: Collection) -> dict[str, Any]:
     """The settings in force as 1.0 to 1.2 write them, which later releases read too."""
     settings = collection.settings
     hnsw = {

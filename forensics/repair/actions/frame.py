@@ -54,12 +54,20 @@ def settled(header: layout.Header, summary: Level0Summary, walk: LinkWalk | Abse
     )
 
 
+def capacity(work: Work, site: Site, elements: int) -> int:
+    """What an index of so many elements has room for: as chosen, else ten per cent more than it will have to hold; never
+    below them, nor below the records of the collection.
+    """
+    needed = max(elements, 0 if site.records is None else len(site.records))
+    return max(work.options.max_elements or -(-11 * needed // 10), needed)
+
+
 def rebuild_header(work: Work) -> Report:
     """header.bin describes what level 0 holds; its capacity is never below the records."""
     site = work.site()
     segment, files, header, summary = framed(site)
-    records = 0 if site.records is None else len(site.records)
-    roomy = replace(header, max_elements=max(header.max_elements, header.cur_element_count, records))
+    room = max(header.max_elements, capacity(work, site, header.cur_element_count))
+    roomy = replace(header, max_elements=room)
     segment_files.write_header(work.place(segment, layout.HEADER_FILE), settled(roomy, summary, files.links))
     return {"elements": header.cur_element_count, "max_elements": roomy.max_elements}
 

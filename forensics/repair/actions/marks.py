@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
-import numpy as np
-
 from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
@@ -18,7 +16,6 @@ from forensics.readers.id_map import IdMap
 from forensics.repair.actions.work import Work
 from forensics.repair.site import Site
 from forensics.repair.watermarks import Target
-from forensics.sources import QUEUE, fetch, find_sources
 from forensics.store import Collection, Store
 
 Report = dict[str, Json]
@@ -166,42 +163,6 @@ def _keep_counting(connection: sqlite3.Connection, work: Work, owner: Collection
     )
 
 
-def purge_queue(work: Work) -> Report:
-    """The queue holds no row that both segments have applied but the last, which keeps numbers rising.
-
-    Raises Refused where a vector in such a row is not what the index holds under its id.
-    """
-    site = work.site()
-    low = _applied_by_both(site.collection)
-    unlike = _unlike_the_index(site, low)
-    if unlike:
-        raise Refused(f"{unlike} vectors of the queue are not in the index as queued, so the queue is kept.")
-    with work.database() as connection:
-        sql = "DELETE FROM embeddings_queue WHERE topic = ? AND seq_id < ?"
-        return {"rows": connection.execute(sql, (site.collection.queue.topic, low)).rowcount, "below": low}
-
-
-def _unlike_the_index(site: Site, low: int) -> int:
-    """How many records have their newest vector in a row below `low` and another one (or none) in the index."""
-    records, files = site.records, site.files
-    sources = find_sources(site.collection, [] if records is None else records.rows.ids)
-    queued = np.flatnonzero((sources.kind == QUEUE) & (sources.ref < low))
-    if not queued.size or records is None:
-        return 0
-    elements = np.where(records.indexed, records.elements, -1)[queued]
-    if files is None or (elements < 0).any():
-        return len(queued)
-    wanted = fetch(site.collection, sources, queued).stored
-    tolerance = 4e-7 if site.collection.settings.space == "cosine" else 0.0
-    return int((~(np.abs(files.vectors(elements) - wanted).max(axis=1) <= tolerance)).sum())
-
-
-def _applied_by_both(collection: Collection) -> int:
-    metadata = collection.metadata_watermark
-    value = 0 if isinstance(metadata, Absent) else metadata.value or 0
-    return min(value, collection.vector_watermark)
-
-
 def watermark_problems(store: Store) -> list[str]:
     """What of the rules for watermarks does not hold in a repaired store, in words; empty where all do."""
     found = (
@@ -268,5 +229,4 @@ MARKS: dict[str, Callable[[Work], Report]] = {
     "remove-watermark": remove_watermark,
     "put-queue-floor": put_queue_floor,
     "quarantine-queue-rows": quarantine_queue_rows,
-    "purge-queue": purge_queue,
 }

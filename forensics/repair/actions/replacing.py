@@ -45,7 +45,7 @@ def relink_elements(work: Work) -> Report:
         relink(directory, lone, space)
     doubtful = _doubtful(work, segment.relative, directory)
     asked, spared = (None, None) if doubtful is None else (doubtful.asked, doubtful.spared)
-    threads, search = work.options.threads, mapped_self_search if work.on_maps() else native_self_search
+    threads, search = work.options.threads_for(new_index=True), mapped_self_search if work.on_maps() else native_self_search
     try:
         found = make_searchable(
             directory, space, header.dim, elements=asked, spared=spared, threads=threads, search=search

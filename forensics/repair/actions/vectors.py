@@ -23,7 +23,7 @@ from forensics.repair.actions.work import Work, new_map, with_ids
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, USER
 from forensics.repair.site import Site
 from forensics.sources import QUEUED, Sources, documents, fetch, find_sources
-from forensics.writers.draft_maps import file_for_writing, level0_for_writing
+from forensics.writers.draft_maps import file_for_writing, level0_for_writing, zero_unused
 
 REBUILT = (INDEXED, FLAGGED, PROVED, CLAIMED, SOURCE, PENDING, EMBED)
 """The states of records that a new index holds."""
@@ -166,6 +166,7 @@ def add_missing_vectors(work: Work) -> Report:
     room = capacity(work, site, header.cur_element_count + len(positions))
     added = add(directory, space, header.dim, batch.raw, labels, room)
     patch_exact(directory, space, labels, batch)
+    zero_unused(directory, space, header.cur_element_count)
     mapping = {**site.mapping, **dict(zip(batch.ids, labels.tolist(), strict=True))}
     work.save_map(site, with_ids(site.id_map, mapping, int(labels[-1])))
     work.keep_provenance(batch.rows(labels))
@@ -210,6 +211,7 @@ def rebuild_segment(work: Work) -> Report:
         directory, space, batch.raw, labels, M=M, ef_construction=ef, max_elements=room, threads=threads
     )
     patch_exact(directory, space, labels, batch)
+    zero_unused(directory, space, 0)
     mapping = dict(zip(batch.ids, labels.tolist(), strict=True))
     work.save_map(site, _map_of(site, mapping))
     if collection.store.is_modern or not isinstance(collection.vector_watermark_row, Absent):
