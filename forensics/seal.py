@@ -188,10 +188,14 @@ def _with_hash(root: Path, entry: Entry) -> Entry:
 
 def hash_file(path: Path) -> tuple[str, Extents]:
     """`extents.digest`; by a child for a database open in this process, or its locks would be dropped."""
-    if path.name.startswith(DATABASE) and is_open_here(path):
-        sha256, extents = in_child("extents", "digest", str(path))
-        return sha256, tuple((start, length) for start, length in extents)
-    return once("digest", path, lambda: digest(str(path)))
+    return once("digest", path, lambda: _hashed_now(path))
+
+
+def _hashed_now(path: Path) -> tuple[str, Extents]:
+    if not (path.name.startswith(DATABASE) and is_open_here(path)):
+        return digest(str(path))
+    sha256, extents = in_child("extents", "digest", str(path))
+    return sha256, tuple((start, length) for start, length in extents)
 
 
 def compare(before: Manifest, after: Manifest) -> tuple[Change, ...]:

@@ -52,12 +52,13 @@ def once(kind: Hashable, path: Path, read: Callable[[], Value], *sides: Path) ->
     if key in kept:
         return kept[key]
     found = read()
-    if all(each is None or _is_settled(each[-1], now) for each in key[1:]):
+    if all(each is None or is_settled(each[-1], now) for each in key[1:]):
         kept[key] = found
     return found
 
 
-def _is_settled(changed: int, now: int) -> bool:
+def is_settled(changed: int, now: int) -> bool:
+    """True where what was last changed then (ns) cannot change after `now` without another time of change."""
     return changed < now - (COARSE_NS if changed % 1_000_000_000 == 0 else SETTLED_NS)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from forensics.case import Case
 from forensics.errors import UsageError
 from forensics.model import Action, Effect, Json, Plan
+from forensics.readers.shelf import is_settled
 from forensics.seal import Manifest
 
 BEFORE, AFTER = "manifest.json", "manifest-after.json"
@@ -47,6 +48,15 @@ def _action(row: Mapping[str, Json]) -> Action:
 def manifest_before(case: Case) -> Manifest:
     """The seal made when the plan was made."""
     return Manifest.from_json(case.read_json(BEFORE))
+
+
+def settled_before(case: Case, sealed: Manifest) -> Manifest:
+    """The part of that seal that holds for as long as inode, size and times of a file stay: what was not just changed
+    when the seal was made.
+    """
+    made = case.path(BEFORE).stat().st_mtime_ns
+    kept = tuple(entry for entry in sealed.entries if is_settled(entry.ctime_ns, made))
+    return Manifest(store=sealed.store, entries=kept)
 
 
 def manifest_after(case: Case) -> Manifest:
