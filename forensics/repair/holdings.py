@@ -14,7 +14,7 @@ from forensics.repair.embedding import Trial, try_embedder
 from forensics.repair.foreign import doubted
 from forensics.repair.id_map_proof import Proof
 from forensics.repair.proof_order import CONFIRMATIONS
-from forensics.repair.user_source import compare
+from forensics.repair.user_source import compare, refuse_disagreement
 from forensics.sources import NOWHERE, STRAY, Sources, documents, fetch, find_sources
 from forensics.witness import seeded_sample
 
@@ -135,6 +135,7 @@ def from_user(site: Site, sources: Sources) -> list[str]:
     A file is believed where it agrees with surviving vectors; where it shares none, only on a confirmation.
     """
     refused: list[str] = []
+    refuse_disagreement(site.user_sources, [sources.ids[i] for i in np.flatnonzero(~sources.found).tolist()])
     for source in site.user_sources:
         verdict = compare(source, *site.survivors, scaled=site.collection.settings.space != "cosine")
         if not (verdict.agrees or (verdict.agrees is None and site.options.unverified_embedder)):

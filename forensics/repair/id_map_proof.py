@@ -4,10 +4,12 @@ guessed.
 Proofs, in the order in which they are tried: label_to_id still has the id and only id_to_label lacks it
 ("mirror"); the queue holds the id's vector and one element carries it bit for bit ("queue"); a set-aside or
 orphan directory maps the id to a vector that one element carries bit for bit ("other-map"); the intact prefix
-of a cut id map names its label ("salvaged"); a record with the same document has a known vector, and one
-nameless element carries its bits ("same document"); 1.x gave labels in the order of the log, nothing was ever
-deleted, and every other proof agrees ("order"); the embedder reproduces one element and no other
-("re-embedding"). Records with identical vectors are interchangeable, so any of their elements will do.
+of a cut id map names its label ("salvaged"); the user's own source gives the id a vector that one element
+carries ("source"); a record with the same document has a known vector, and one nameless element carries its
+bits ("same document"); 1.x gave labels in the order of the log, nothing was ever deleted, and every other proof
+agrees ("order"); the embedder reproduces one element and no other ("re-embedding"), or before 1.0 only one of
+the block of labels that its batch got ("re-embedding in its block"). Records with identical vectors are
+interchangeable, so any of their elements will do.
 """
 
 from __future__ import annotations
@@ -26,11 +28,14 @@ from forensics.readers.id_map import IdMap
 from forensics.records import Records, elements_of
 from forensics.repair.embedding import Embedder
 from forensics.repair.pairing import Pairing
+from forensics.repair.proof_blocks import blocks
 from forensics.repair.proof_order import SURE, by_order
+from forensics.repair.proof_source import by_source
 from forensics.repair.vector_index import VectorIndex
 from forensics.sources import QUEUE, candidate_segments, documents, fetch, find_sources
 from forensics.store import Collection
 from forensics.strays import only_mirrored
+from forensics.user_source import UserSource
 from forensics.witness import norms_agree, seeded_sample
 
 TWINS = 100_000
@@ -75,6 +80,7 @@ def prove(
     salvaged: Mapping[str, int] | None = None,
     embedder: Embedder | None = None,
     also: Sequence[Path] = (),
+    sources: Sequence[UserSource] = (),
     ordered: bool = True,
 ) -> Proof:
     """Pairs `ids` with `elements` (e,) internal ids, one to one, each pair with its proof.
@@ -96,6 +102,7 @@ def prove(
     _by_queue(work)
     _by_other_maps(work, also)
     _by_prefix(work, salvaged or {})
+    by_source(work, sources, known or {})
     _by_twin(work, known or {})
     if ordered:
         by_order(work, known or {}, embedder)
@@ -180,22 +187,32 @@ def _by_embedding(work: Pairing, embedder: Embedder) -> None:
     except CannotComplete as error:
         work.notes.append(str(error))
         return
-    ambiguous = 0
+    several: dict[int, np.ndarray] = {}
     for position, vector in zip(asked.tolist(), made, strict=True):
         near = work.index.near(vector, SURE)
         near = near[work.free[near]]
-        if near.size and not _interchangeable(work, near):
-            ambiguous += 1
+        if near.size and not work.interchangeable(near):
+            several[position] = vector
         elif near.size and _lengths_fit(work, vector, near[:1]):
             work.pair(position, near, "re-embedding")
+    ambiguous = len(several) - _by_block(work, several)
     work.notes.append(
         f"{ambiguous} documents fit several elements, the others none" if ambiguous else "no element fits"
     )
 
 
-def _interchangeable(work: Pairing, elements: np.ndarray) -> bool:
-    vectors = work.files.vectors(elements)
-    return bool((vectors == vectors[0]).all())
+def _by_block(work: Pairing, several: Mapping[int, np.ndarray]) -> int:
+    """How many of these documents, each of which fits several elements, fit only one of their own block."""
+    told = blocks(work) if several else None
+    if told is None:
+        return 0
+    (of_id, of_element), before = told, len(work.open())
+    for position, vector in several.items():
+        near = work.index.near(vector, SURE)
+        mine = near[work.free[near] & (of_element[near] == of_id.get(work.ids[position], -1))]
+        if work.interchangeable(mine) and _lengths_fit(work, vector, mine[:1]):
+            work.pair(position, mine, "re-embedding in its block")
+    return before - len(work.open())
 
 
 def _lengths_fit(work: Pairing, vector: np.ndarray, element: np.ndarray) -> bool:

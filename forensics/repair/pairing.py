@@ -29,6 +29,15 @@ class Pairing:
         """(j,) positions of the ids that have no proof yet."""
         return np.flatnonzero(self.element < 0)
 
+    def pairs(self) -> dict[str, int]:
+        """id → element of what is proved so far."""
+        return {self.ids[i]: int(self.element[i]) for i in np.flatnonzero(self.element >= 0).tolist()}
+
+    def interchangeable(self, elements: np.ndarray) -> bool:
+        """True where all of `elements` carry the very same vector, or there is only one."""
+        vectors = self.files.vectors(elements)
+        return bool(len(vectors)) and bool((vectors == vectors[0]).all())
+
     def pair(self, position: int, elements: np.ndarray, how: str) -> None:
         """The id at `position` gets the first of `elements` that is free, if any."""
         left = elements[self.free[elements]]

@@ -177,6 +177,7 @@ class Site(Elements):
             salvaged=salvage(segment.path(layout.ID_MAP_FILE)) if cut else {},
             embedder=self.embedder,
             also=self.also,
+            sources=self.user_sources,
             ordered=not self.foreign_ids,
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from forensics.errors import UsageError
 from forensics.user_source import UserSource
 from forensics.witness import REPRODUCED, cosine_of_rows, norms_agree, seeded_sample
 
@@ -37,3 +38,22 @@ def compare(source: UserSource, ids: Sequence[str], raw: np.ndarray, *, scaled: 
     if lowest < REPRODUCED or (scaled and not norms_agree(given, own).all()):
         return Agreement(False, f"{figures}; {REPRODUCED} and equal lengths are needed")
     return Agreement(True, figures)
+
+
+def refuse_disagreement(sources: Sequence[UserSource], wanted: Iterable[str]) -> None:
+    """Raises UsageError where two sources give one of these ids vectors that are not the same."""
+    ids = list(wanted)
+    for at, first in enumerate(sources):
+        for second in sources[at + 1 :]:
+            both = [name for name in ids if name in first.rows and name in second.rows]
+            if first.vectors.shape[1] != second.vectors.shape[1]:
+                continue  # one of them does not fit the store, and is refused for it
+            one, other = first.take(both), second.take(both)
+            there = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
+            differ = np.flatnonzero(there & (one != other).any(axis=1)).tolist()
+            if differ:
+                names = ", ".join(repr(both[i]) for i in differ[:3])
+                raise UsageError(
+                    f"{first.path} and {second.path} give other vectors for {len(differ)} of the records that are to be"
+                    f" brought back ({names}{' …' if len(differ) > 3 else ''}): name one of the two."
+                )

@@ -11,11 +11,13 @@ import pytest
 
 import forensics as fx
 from forensics import samples
+from forensics.errors import UsageError
 from forensics.repair.embedding import Embedder
 from forensics.repair.options import RepairOptions
 from forensics.repair.site import Site
 from forensics.repair.vector_index import VectorIndex
 from forensics.store import Store
+from forensics.testing.damage import damage_menu
 from forensics.testing.index import Index
 
 EMBEDDER = Embedder.load("forensics.testing.embedder:embed")
@@ -171,3 +173,92 @@ def test_the_index_of_vectors_finds_every_vector_and_no_other(tmp_path: Path) ->
             changed = vector.copy()
             changed[3] = np.nextafter(changed[3], np.float32(2))
             assert index.identical_to(changed).tolist() == []
+
+
+# --- the user's own source, and the blocks of 0.6 -----------------------------------------------------------
+
+
+def source_of(store: Path, path: Path) -> dict[str, np.ndarray]:
+    """A file with the vector of every indexed record as the user gave it; the same as a dict."""
+    with fx.open_store(store) as opened:
+        site = site_of(opened)
+        assert site.records is not None
+        held = site.records.indexed
+        raw = site.raw_vectors(site.records.elements[held])
+        ids = site.records.ids(held)
+    np.savez(path, ids=np.array(ids), vectors=raw)
+    return dict(zip(ids, raw, strict=True))
+
+
+def site_with(store: Store, *sources: Path) -> Site:
+    return Site(store.collections[0], RepairOptions(source=sources))
+
+
+@pytest.mark.parametrize("name", ["0.4.24/healthy", "0.6.3/healthy", "1.0.20/healthy", "1.5.9/healthy"])
+def test_the_users_source_proves_by_the_vector(name: str, tmp_path: Path) -> None:
+    given = source_of(samples.restore(name, tmp_path / "whole"), tmp_path / "own.npz")
+    store, known = lost_map(name, tmp_path)
+    with fx.open_store(store) as opened:
+        site = site_with(opened, tmp_path / "own.npz")
+        found, proof = pairs(site), site.proof
+    assert proof is not None
+    assert found.items() <= known.items()
+    assert given.keys() <= found.keys()
+    assert proof.counts().get("source", 0) + proof.counts().get("queue", 0) == len(found)
+
+
+def test_a_source_that_contradicts_what_is_known_proves_nothing(tmp_path: Path) -> None:
+    """Its vectors are all there, each under the id of another record; the queue knows better of fifty."""
+    given = source_of(samples.restore("1.5.9/healthy", tmp_path / "whole"), tmp_path / "own.npz")
+    np.savez(
+        tmp_path / "own.npz", ids=np.array(list(given)), vectors=np.roll(list(given.values()), 1, axis=0)
+    )
+    store, known = lost_map("1.5.9/healthy", tmp_path)
+    with fx.open_store(store) as opened:
+        site = site_with(opened, tmp_path / "own.npz")
+        found, proof = pairs(site), site.proof
+    assert proof is not None
+    assert found.items() <= known.items()
+    assert "source" not in proof.counts()
+    assert "the source was refused" in proof.refused
+    assert "lowest cosine" in proof.refused
+
+
+def test_two_sources_that_disagree_are_refused(tmp_path: Path) -> None:
+    store = samples.restore("1.5.9/healthy", tmp_path / "store")
+    given = source_of(store, tmp_path / "one.npz")
+    ids, raw = np.array(list(given)), np.array(list(given.values()))
+    np.savez(tmp_path / "two.npz", ids=ids, vectors=raw + np.float32(1))
+    damage_menu()["middle-lost"](store)
+    with pytest.raises(UsageError, match="name one of the two") as refused:
+        fx.plan(store, source=[tmp_path / "one.npz", tmp_path / "two.npz"])
+    assert "for 40 of the records" in str(refused.value)
+
+
+@pytest.mark.parametrize("same_block", [False, True])
+def test_of_elements_that_are_alike_the_block_tells_which_is_meant(same_block: bool, tmp_path: Path) -> None:
+    """0.6 gives labels batch by batch: of two elements near the document, only one has a label of its batch."""
+    whole = samples.restore("0.6.3/healthy", tmp_path / "whole")
+    with fx.open_store(whole) as opened:
+        known, size = mapped(site_of(opened)), opened.collections[0].settings.batch_size
+    store, known = lost_map("0.6.3/healthy", tmp_path)
+    by_label = {label: name for name, label in known.items()}
+    first, second = 2 * size + 1, 2 * size + 2 if same_block else 5 * size + 1
+    alike(Index(store), first, second)
+    with fx.open_store(store) as opened:
+        site = site_of(opened, EMBEDDER)
+        found, proof = pairs(site), site.proof
+    assert proof is not None
+    assert found.items() <= known.items()
+    assert by_label[second] not in found
+    how = dict(zip(proof.ids, proof.how.tolist(), strict=True))
+    assert how[by_label[first]] == ("" if same_block else "re-embedding in its block")
+    assert "document" in proof.refused or "element" in proof.refused
+
+
+def alike(index: Index, first: int, second: int) -> None:
+    """The element of the second label carries the vector of the first, but for its last digits."""
+    with index.level0() as level0:
+        labels = level0["label"]
+        vector = level0["vector"][labels == first][0]
+        level0["vector"][labels == second] = vector * np.float32(1.0001) + np.float32(1e-4)
