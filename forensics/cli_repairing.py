@@ -195,7 +195,7 @@ def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
     folder = labelled("case", case.folder)
     before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None
     if before is None or result.get("to") or (why is None and not result["applied"]):
-        return f"{_with_stays(result, result_text(result))}\n\n{folder}"
+        return f"{_with_stays(result, result_text(result))}\n\n{folder}{_proof(case, result)}"
     plan = case.read_json("plan.json")
     if why is not None and was_applied(case):
         return f"Nothing was changed. {why}\n\n{folder}"
@@ -203,7 +203,13 @@ def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
         return f"{stopped_text(before, plan, why)}\n\n{folder}"
     verdict = case.read_json("verdict.json") if case.has("verdict.json") else None
     back = labelled("undo", f"forensics undo --case {case.folder}")
-    return f"{repaired_text(before, plan, verdict, result)}\n\n{folder}\n{back}"
+    return f"{repaired_text(before, plan, verdict, result)}\n\n{folder}\n{back}{_proof(case, result)}"
+
+
+def _proof(case: Case, result: Mapping[str, Any]) -> str:
+    """The command with which anybody can see that it is so; empty where nothing was applied."""
+    seal = result.get("seal")
+    return f"\n{labelled('proof', f'python {case.folder}/verify.py --seal {seal}')}" if seal else ""
 
 
 def _with_stays(result: Mapping[str, Any], text: str) -> str:

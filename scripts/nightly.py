@@ -48,6 +48,7 @@ PIECES = (
     tests("faults", "fault", FORENSICS_NIGHTLY="1"),
     tests("properties", "", "tests/properties", FORENSICS_HYPOTHESIS="nightly", FORENSICS_NIGHTLY="1"),
     tests("combined", "", "tests/corpus/test_combined.py", FORENSICS_NIGHTLY="1"),
+    tests("tampering", "", "tests/corpus/test_proof.py", FORENSICS_NIGHTLY="1"),
     tests("browser", "browser"),
     Piece("corpus", ("-P", "-m", "forensics.testing.corpus")),
     Piece("natural", ("scripts/natural_corpus.py", "--seeds", "0-14", "--table", "docs/NATURAL.md")),
