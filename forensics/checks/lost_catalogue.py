@@ -40,10 +40,18 @@ def catalogue_lost(store: Store) -> Iterator[Finding]:
         found={"collections": named, "directories": rows, "ids": ids, "rows": _remains(store)},
         where=(Place(file=DATABASE, rows="collections"), *(Place(file=row["directory"]) for row in rows[:5])),
         means=_means(store, ids),
-        remedy=Remedy(action="restore-the-database", safety="manual"),
+        remedy=_remedy(store, ids),
         confidence="likely",
         causes=_why_lost(store),
     )
+
+
+def _remedy(store: Store, ids: int) -> Remedy:
+    """A catalogue made of the directories; safe where the rows of the records are still in the database."""
+    if not ids:
+        return Remedy(action="restore-the-database", safety="manual")
+    lost = max(0, ids - _remains(store)["embeddings"]) if not store.collections else ids
+    return Remedy(action="rebuild-catalogue", safety="lossy" if lost else "safe", loses=lost)
 
 
 def _means(store: Store, ids: int) -> str:

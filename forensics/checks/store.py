@@ -37,9 +37,16 @@ def not_a_store(store: Store) -> Iterator[Finding]:
         found={DATABASE: kind, "directories": folders, "ids": ids},
         where=(Place(file=DATABASE), *(Place(file=row["directory"]) for row in folders[:5])),
         means=_remains_mean(kind, ids),
-        remedy=Remedy(action="restore-the-database", safety="manual"),
+        remedy=catalogue_remedy(ids if kind == "nothing" else 0),
         causes=_closed(store) if kind == "directory" else _gone(ids),
     )
+
+
+def catalogue_remedy(ids: int) -> Remedy:
+    """A catalogue made of the directories, whose documents are gone; nothing where they tell no ids."""
+    if ids:
+        return Remedy(action="rebuild-catalogue", safety="lossy", loses=ids)
+    return Remedy(action="restore-the-database", safety="manual")
 
 
 def _remains_mean(kind: str, ids: int) -> str:
@@ -121,7 +128,7 @@ def database_empty(store: Store) -> Iterator[Finding]:
         found={"size": entry.size, "tables": tables, "directories": folders, "ids": ids},
         where=(Place(file=DATABASE), *(Place(file=row["directory"]) for row in folders[:5])),
         means=f"The database holds nothing of Chroma's. {_beside(ids)}",
-        remedy=Remedy(action="restore-the-database", safety="manual"),
+        remedy=catalogue_remedy(ids),
         causes=_why_empty(ids),
     )
 

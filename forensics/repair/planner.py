@@ -23,7 +23,7 @@ from forensics.repair.foreign import VOUCH
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.prospect import MISPLACED, home_of
-from forensics.repair.recovery.ground import is_torn, plan_on_recovered
+from forensics.repair.recovery.ground import kind_for, plan_on_new_database
 from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
@@ -44,11 +44,11 @@ def make_plan(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Pla
     Calls the embedder (if one is named) on documents of the store; else it only reads. Where the database must be made
     anew first, the rest is planned for what comes out.
     """
-    torn = is_torn(diagnosis, options)
-    if not torn:
+    kind = kind_for(diagnosis, options)
+    if kind is None:
         return _planned(store, diagnosis, options)
     try:
-        return plan_on_recovered(store, diagnosis, options, torn, _planned)
+        return plan_on_new_database(kind, store, diagnosis, options, make_plan)
     except Refused:
         return _planned(store, diagnosis, options)
 

@@ -10,6 +10,7 @@ from forensics.repair.options import RepairOptions
 
 ORDER = (
     "recover-database",
+    "rebuild-catalogue",
     "settle-journal",
     "restore-migrations",
     "restore-tenants",

@@ -94,9 +94,8 @@ def test_rows_of_a_lost_leaf_come_from_the_indexes(table: str, tmp_path: Path) -
     assert sum(loss["count"] for loss in plan.losses) == told["lost"]
     assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
     assert len(before) - len(rows(store, table)) == told["lost"]
-    lost = [
-        json.loads(line) for line in next((case / "evidence").glob("lost-rows*")).read_text().splitlines()
-    ]
+    kept = "".join(path.read_text() for path in (case / "evidence").glob("lost-rows*"))
+    lost = [json.loads(line) for line in kept.splitlines()]
     assert len([row for row in lost if row["table"] == table]) == told["lost"]
 
 
@@ -109,3 +108,48 @@ def test_pages_of_noise_anywhere_are_healed_as_foretold(tmp_path: Path) -> None:
     fx.plan(store, case=case, engine="none")
     assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
     assert {row[:3] for row in rows(store, "embeddings")} == {row[:3] for row in before}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("database-emptied", "CF003"), ("database-removed", "CF001"), ("database-of-another-program", "CF003")],
+)
+def test_a_lost_database_is_made_of_the_directories(name: str, code: str, tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    damage_menu()[name](store)
+    before = sorted(path.name for path in store.iterdir())
+    plan = fx.plan(store, case=case, engine="none")
+    assert (plan.approved, plan.remaining) == ((), (code,)), (
+        "documents are lost: that is for a person to accept"
+    )
+    plan = fx.plan(store, case=case, accept_loss=(code,), engine="none")
+    assert plan.losses[0]["count"] == 250
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    (found,) = fx.diagnose(store).collections
+    assert (found.records, found.indexed, found.dimension, found.space) == (250, 250, 32, "cosine")
+    fx.undo(case)
+    assert sorted(path.name for path in store.iterdir()) == before
+
+
+def test_rows_of_the_catalogue_come_back_around_their_records(tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    tables = ("embeddings", "embedding_metadata", "embeddings_queue", "max_seq_id")
+    before = {table: rows(store, table) for table in tables}
+    damage_menu()["catalogue-rows-deleted"](store)
+    assert fx.plan(store, case=case, engine="none").losses == ()
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert {table: rows(store, table) for table in tables} == before
+    (found,) = fx.diagnose(store).collections
+    assert (found.records, found.space) == (300, "cosine")
+
+
+def test_another_copy_gives_names_and_documents(tmp_path: Path) -> None:
+    store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
+    copy = samples.restore(SAMPLE, tmp_path / "copy")
+    damage_menu()["database-emptied"](store)
+    plan = fx.plan(store, case=case, also=(copy,), engine="none")
+    assert plan.losses == ()
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    (found,), (known,) = fx.diagnose(store).collections, fx.diagnose(copy).collections
+    assert (found.name, found.id, found.records, found.space) == (known.name, known.id, 250, known.space)
+    assert fx.diagnose(store, deep=True).codes(notes=False) == ()

@@ -38,7 +38,7 @@ def test_remains_say_what_they_hold(sample: Sample) -> None:
     assert finding.expected == {"chroma.sqlite3": "a regular file"}
     assert finding.found["chroma.sqlite3"] == "nothing"
     assert finding.found["ids"] == 250
-    assert finding.remedy.safety == "manual"
+    assert (finding.remedy.safety, finding.remedy.loses) == ("lossy", 250)
 
 
 def test_an_interrupted_repair_is_named(sample: Sample) -> None:
@@ -197,7 +197,7 @@ def test_a_new_database_that_was_written_to_since(sample: Sample) -> None:
     diagnosis = fx.diagnose(store)
     assert set(diagnosis.codes(notes=False)) == {"CF008"}
     finding = found(diagnosis, "CF008")
-    assert (finding.found["collections"], finding.found["ids"], finding.remedy.safety) == (1, 250, "manual")
+    assert (finding.found["collections"], finding.found["ids"], finding.remedy.safety) == (1, 250, "lossy")
     assert "1 collection with 10 records" in finding.means
 
 

@@ -9,22 +9,22 @@ from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import DATABASE
 from forensics.repair.actions.work import Work
-from forensics.repair.recovery.build import recover
-from forensics.repair.recovery.ground import dialect_of, source_of
+from forensics.repair.recovery.ground import KINDS, make_anew
 
 Report = dict[str, Json]
 
 
-def recover_database(work: Work) -> Report:
-    """The draft's database is a sound one with every row that the damaged one still holds, as the plan counted them."""
-    made = work.draft.scratch / "recovered.sqlite3"
-    made.unlink(missing_ok=True)
-    recovered = recover(source_of(work.store), made, dialect_of(work.store))
-    if recovered.report != work.action.parameters["report"]:
-        raise Refused("the damaged database gives other rows than it gave when the plan was made.")
-    shutil.move(made, work.draft.new(DATABASE))
-    work.keep_records("lost-rows", recovered.lost_rows)
-    return {"tables": {name: row["kept"] for name, row in recovered.tables.items()}, "lost": recovered.lost}
+def make_database_anew(work: Work) -> Report:
+    """The draft's database is the one that the plan was made for; what is known of lost rows is in the case."""
+    target = work.draft.scratch / f"{work.action.kind}.sqlite3"
+    target.unlink(missing_ok=True)
+    made = make_anew(work.action.kind, work.store, target, work.options)
+    if made.report != work.action.parameters["report"]:
+        raise Refused("the store gives another database than it gave when the plan was made.")
+    shutil.move(target, work.draft.new(DATABASE))
+    if made.lost_rows:
+        work.keep_records("lost-rows", made.lost_rows)
+    return {"lost_rows": len(made.lost_rows)}
 
 
-RECOVERING: dict[str, Callable[[Work], Report]] = {"recover-database": recover_database}
+RECOVERING: dict[str, Callable[[Work], Report]] = dict.fromkeys(KINDS, make_database_anew)

@@ -36,15 +36,9 @@ class Recovered:
     def tables(self) -> Mapping[str, Report]:
         return self.report["tables"]
 
-    @property
-    def lost(self) -> int:
-        """The rows that are known to be lost."""
-        return sum(int(str(row["lost"])) for row in self.tables.values() if row["lost"])
-
-    @property
-    def uncounted(self) -> list[str]:
-        """Tables of which rows may be lost that nothing counts."""
-        return [name for name, row in self.tables.items() if row["lost"] is None]
+    def filled(self, table: str) -> int:
+        """Rows of a table of which some columns had to be filled in."""
+        return self.tables.get(table, {}).get("filled_in", 0)
 
 
 def recover(source: Path, target: Path, dialect: str) -> Recovered:

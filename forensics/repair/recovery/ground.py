@@ -6,25 +6,34 @@ with: of the same file and the same choices always the same rows come out.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics.checks.raw import database_file
+from forensics.checks.store import database_kind
 from forensics.diagnosis import Scope, diagnose_store
 from forensics.errors import Refused
-from forensics.model import Diagnosis, Effect, Json, Plan
+from forensics.model import Action, Diagnosis, Effect, Json, Plan
 from forensics.readers.database import DATABASE, SIDE_FILES
+from forensics.repair.alternatives import alternatives
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import Proposal, propose
-from forensics.repair.recovery.build import Recovered, recover
+from forensics.repair.recovery.build import recover
+from forensics.repair.recovery.directories import lacking, rebuild_catalogue
+from forensics.repair.recovery.settings import judge_collections
+from forensics.repair.recovery.wording import lost_rows, why_catalogued, why_recovered
 from forensics.segment import Tree
 from forensics.store import Collection, Store
 
-KIND = "recover-database"
-TORN = frozenset({"CF101", "CF102", "CF104"})
-"""With one of these the database is made anew first, and everything else is planned for what comes out."""
+RECOVER, CATALOGUE = "recover-database", "rebuild-catalogue"
+KINDS: Mapping[str, frozenset[str]] = {
+    RECOVER: frozenset({"CF101", "CF102", "CF104"}),
+    CATALOGUE: frozenset({"CF001", "CF003", "CF008"}),
+}
+"""kind of action → the codes for which the database is made anew by it, before anything else is planned."""
 NEWEST, OLD = "1.5.9", "0.6.3"
 
 
@@ -47,18 +56,34 @@ class OverlaidTree:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """The store as it will be once its database is made anew, and what was found on the way."""
+class Made:
+    """A database that was made anew: what to say of it, and what is known of rows that are lost."""
 
-    store: Store
-    recovered: Recovered
+    report: Mapping[str, Json]
+    lost_rows: tuple[Mapping[str, Json], ...] = ()
 
 
-def is_torn(diagnosis: Diagnosis, options: RepairOptions) -> frozenset[str]:
-    """The codes for which the database would be made anew; none where the choices leave one of them alone."""
-    found = TORN & {each.code for each in diagnosis.findings}
-    wanted = found - set(options.decline)
-    return wanted if wanted == found and (not options.only or wanted <= set(options.only)) else frozenset()
+def kind_for(diagnosis: Diagnosis, options: RepairOptions) -> str | None:
+    """The kind of action that makes the database anew; None where none is needed, or the choices leave a code alone."""
+    found = {each.code for each in diagnosis.findings}
+    for kind, codes in KINDS.items():
+        here = codes & found
+        if here and not here & set(options.decline) and (not options.only or here <= set(options.only)):
+            return kind
+    return None
+
+
+def make_anew(kind: str, store: Store, target: Path, options: RepairOptions) -> Made:
+    """`target` is the store's database, made anew. The same store and choices give the same rows. Raises Refused."""
+    dialect = dialect_of(store)
+    if kind == CATALOGUE:
+        if store.held_here or database_kind(store) not in ("file", "nothing"):
+            raise Refused("What stands in the place of the database is no file, or this process has it open.")
+        also = [Path(path) for path in options.also]
+        return Made(rebuild_catalogue(store, target, dialect, also))
+    recovered = recover(source_of(store), target, dialect)
+    judged = judge_collections(store, target, recovered.filled("collections"))
+    return Made({**recovered.report, "settings_judged": judged}, recovered.lost_rows)
 
 
 def source_of(store: Store) -> Path:
@@ -77,101 +102,104 @@ def dialect_of(store: Store) -> str:
 
 
 @contextmanager
-def recovered_ground(store: Store) -> Generator[Ground]:
+def anew(kind: str, store: Store, options: RepairOptions) -> Generator[tuple[Store, Made]]:
     """The store with its database made anew in scratch; both are gone after the block. Raises Refused."""
-    folder = store.scratch / "recovered"
+    folder = store.scratch / kind
     folder.mkdir()
-    target = folder / DATABASE
     try:
-        recovered = recover(source_of(store), target, dialect_of(store))
-        with type(store)(store.path, OverlaidTree(store.tree, target), folder / "scratch") as ground:
+        made = make_anew(kind, store, folder / DATABASE, options)
+        tree = OverlaidTree(store.tree, folder / DATABASE)
+        (folder / "scratch").mkdir()
+        with type(store)(store.path, tree, folder / "scratch") as ground:
             ground.also, ground.embedder = store.also, store.embedder
-            yield Ground(ground, recovered)
+            yield ground, made
     finally:
-        for path in sorted(folder.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def ground_of(plan: Plan, store: Store) -> Generator[Store]:
     """The store that the other actions of the plan were planned for: the store itself unless its database is made anew."""
-    if not any(action.kind == KIND for action in plan.approved):
+    options = RepairOptions.from_json(plan.options)
+    with ExitStack() as stack:
+        for action in plan.approved:
+            if action.kind in KINDS:
+                store, _ = stack.enter_context(anew(action.kind, store, options))
         yield store
-        return
-    with recovered_ground(store) as ground:
-        yield ground.store
 
 
 def told_from(store: Store, plan: Plan, effects: Iterable[Effect]) -> tuple[Effect, ...]:
     """The effects told from the store as it was found, where the plan makes its database anew."""
-    made = any(action.kind == KIND for action in plan.approved)
+    made = any(action.kind in KINDS for action in plan.approved)
     return tuple(since(each, _named(store, each.collection)) if made else each for each in effects)
 
 
 def found_beside(plan: Plan) -> Iterable[tuple[str, str | None]]:
     """(code, collection) of what the plan found behind the damage of the database."""
     for action in plan.approved:
-        for code, name in action.parameters["found"] if action.kind == KIND else ():
+        for code, name in action.parameters["found"] if action.kind in KINDS else ():
             yield code, name or None
 
 
 Planned = Callable[[Store, Diagnosis, RepairOptions], Plan]
 
 
-def plan_on_recovered(
-    store: Store, diagnosis: Diagnosis, options: RepairOptions, codes: frozenset[str], planned: Planned
+def plan_on_new_database(
+    kind: str, store: Store, diagnosis: Diagnosis, options: RepairOptions, planned: Planned
 ) -> Plan:
-    """The plan whose first action makes the database anew; the rest is `planned` for the store as it will be then."""
-    with recovered_ground(store) as ground:
-        beside = diagnose_store(ground.store, Scope(embedder=store.embedder is not None))
-        rest = planned(ground.store, beside, options)
-        first = _first(codes, ground.recovered, beside, options)
-    return _joined(store, diagnosis, first, rest)
+    """The plan whose first action makes the database anew; the rest is `planned` for the store as it will be then, where
+    that action is approved.
+    """
+    with anew(kind, store, options) as (ground, made):
+        beside = diagnose_store(ground, Scope(embedder=store.embedder is not None))
+        first = _first(kind, diagnosis, made, beside, options).action
+        rest = planned(ground, beside, options)
+    if not first.approved:
+        rest = replace(rest, actions=(), effects=(), promised=(), remaining=(), losses=(), alternatives=())
+    ways = alternatives(store, diagnosis, [first], {}, set())
+    return _joined(store, diagnosis, first, replace(rest, alternatives=(*ways, *rest.alternatives)))
 
 
 def _first(
-    codes: frozenset[str], recovered: Recovered, beside: Diagnosis, options: RepairOptions
+    kind: str, diagnosis: Diagnosis, made: Made, beside: Diagnosis, options: RepairOptions
 ) -> Proposal:
-    parameters: dict[str, Json] = {
-        "report": recovered.report,
-        "found": sorted([found.code, found.collection or ""] for found in beside.findings),
-    }
-    title = "Make the database anew from every page that holds together, with all of its indexes"
-    return propose(KIND, None, codes, title, options, why=_why(recovered), parameters=parameters)
+    codes = KINDS[kind] & {each.code for each in diagnosis.findings}
+    found = sorted([each.code, each.collection or ""] for each in beside.findings)
+    parameters: dict[str, Json] = {"report": dict(made.report), "found": found}
+    if kind == RECOVER:
+        title = "Make the database anew from every page that holds together, with all of its indexes"
+        return propose(
+            kind, None, codes, title, options, why=why_recovered(made.report), parameters=parameters
+        )
+    bare = sum(count for _, count in lacking(made.report))
+    return propose(
+        kind,
+        None,
+        codes,
+        "Make the catalogue anew from the segment directories",
+        options,
+        safety="lossy" if bare else "safe",
+        approval="accept-loss" if bare else "yes",
+        loses=bare,
+        why=why_catalogued(made.report),
+        parameters=parameters,
+    )
 
 
-def _why(recovered: Recovered) -> str:
-    """How many rows came from where and how many did not come back, for people."""
-    rows = recovered.tables.values()
-    parts = [f"{sum(int(str(row['kept'])) for row in rows):,} rows are read from their tables"]
-    for name, words in (
-        ("from_stray_pages", "pages that no table reaches any more"),
-        ("from_indexes", "indexes"),
-    ):
-        count = sum(int(str(row[name])) for row in rows)
-        parts += [f"{count:,} from {words}"] if count else []
-    gone = {name: row["lost"] for name, row in recovered.tables.items() if row["lost"]}
-    lost = ", ".join(f"{count:,} of {name}" for name, count in gone.items())
-    parts.append(f"lost with their pages: {lost}" if lost else "no row is known to be lost")
-    if recovered.uncounted:
-        parts.append(f"of {', '.join(recovered.uncounted)} nothing tells how many rows are gone")
-    return "; ".join(parts) + "; the damaged file is kept with the original"
-
-
-def _joined(store: Store, diagnosis: Diagnosis, first: Proposal, rest: Plan) -> Plan:
+def _joined(store: Store, diagnosis: Diagnosis, first: Action, rest: Plan) -> Plan:
     """One plan: what the rest promises, and the codes of the damage itself."""
     found = {each.code for each in diagnosis.findings}
-    left = set(rest.remaining)
-    masked = {code for code in found if code not in rest.findings and code not in left}
-    action = first.action
+    above = {each.code for each in diagnosis.findings if each.severity != "note"}
+    left = set(rest.remaining) | (set() if first.approved else above)
+    masked = {code for code in found if code not in rest.findings} if first.approved else set()
     return replace(
         rest,
         findings=tuple(sorted({*rest.findings, *found})),
-        actions=(action, *rest.actions),
+        actions=(first, *rest.actions),
         effects=tuple(since(effect, _named(store, effect.collection)) for effect in rest.effects),
-        promised=tuple(sorted({*rest.promised, *masked})),
-        losses=(*_lost_rows(action.parameters["report"]), *rest.losses),
+        promised=tuple(sorted({*rest.promised, *masked} - left)),
+        remaining=tuple(sorted(left)),
+        losses=(*(lost_rows(first.parameters["report"]) if first.approved else ()), *rest.losses),
     )
 
 
@@ -187,11 +215,3 @@ def since(effect: Effect, original: Collection | None) -> Effect:
     surely = 0 if original is None else surely_reachable(original)
     after = effect.after or 0
     return replace(effect, before=before, reattached=max(0, after - surely - effect.reembedded))
-
-
-def _lost_rows(report: Mapping[str, Json]) -> Iterable[dict[str, object]]:
-    for table, row in report["tables"].items():
-        if row["lost"] or row["lost"] is None:
-            reason = f"rows of {table} stood on pages that are destroyed, and nothing else has them"
-            count = {"count": row["lost"], "unit": "rows", "examples": row["examples"]}
-            yield {"collection": None, "reason": reason, **count}

@@ -118,7 +118,12 @@ def _values_elsewhere(file: PageFile, found: Mapping[str, Found]) -> dict[tuple[
     return out
 
 
-_COLUMN_OF = {str: "string_value", int: "int_value", float: "float_value", bool: "bool_value"}
+_COLUMN_OF: Mapping[type, str] = {
+    str: "string_value",
+    int: "int_value",
+    float: "float_value",
+    bool: "bool_value",
+}
 
 
 def last_values(file: PageFile, queue: Found | None) -> dict[str, dict[str, object]]:
