@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from forensics import __version__
-from forensics.cli_options import add_applying, add_embedding, add_planning
+from forensics.cli_options import add_applying, add_embedder, add_embedding, add_planning
 from forensics.errors import UsageError
+from forensics.templates import templates
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +30,7 @@ def build_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     _looking(verbs)
     _telling(verbs)
+    _embedding(verbs)
     _repairing(verbs)
     _on_a_case(verbs)
     _others(verbs)
@@ -112,6 +114,16 @@ def _telling(verbs: Any) -> None:
     classify.add_argument("-o", "--output", metavar="FILE", help="a Parquet file with a row per id")
 
 
+def _embedding(verbs: Any) -> None:
+    embedder = _verb(verbs, "embedder", "Whether an embedder reproduces the vectors that survive in a store.")
+    embedder.add_argument("store", nargs="?", metavar="STORE", help="the folder that holds chroma.sqlite3")
+    embedder.add_argument("--check", action="store_true", help="try it; writes nothing")
+    embedder.add_argument(
+        "--template", metavar="NAME", help=f"print one to begin with: {', '.join(templates())}"
+    )
+    add_embedder(embedder)
+
+
 def _repairing(verbs: Any) -> None:
     plan = _verb(
         verbs, "plan", "What would be done, and what it would lose. Writes nothing in the store.", store=True
@@ -176,7 +188,7 @@ HEEDED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("diagnose", "plan", "repair"), NARROWING),
     **dict.fromkeys(("apply", "undo", "case"), NARROWING),  # these refuse what would make them do less
     **dict.fromkeys(("past", "probe"), ("collection", "segment")),
-    **dict.fromkeys(("classify", "export"), ("collection", "segment", "metadata_segment")),
+    **dict.fromkeys(("classify", "embedder", "export"), ("collection", "segment", "metadata_segment")),
     "foretell": ("collection", "segment"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 
-def add_embedding(parser: ArgumentParser) -> None:
+def add_embedder(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--embedder",
         metavar="MODULE:CALLABLE",
@@ -17,6 +17,10 @@ def add_embedding(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--requests-per-minute", type=float, metavar="N", help="how often the embedder may be asked"
     )
+
+
+def add_embedding(parser: ArgumentParser) -> None:
+    add_embedder(parser)
     parser.add_argument(
         "--also",
         metavar="PATH",

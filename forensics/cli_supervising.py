@@ -26,12 +26,12 @@ from forensics.readers.sectors import VARIABLE as UNREADABLE
 from forensics.readers.sectors import Gap, look_at_all, told
 
 VARIABLE = "FORENSICS_SUPERVISED"
-READING = ("diagnose", "plan", "repair", "probe", "foretell", "past", "timeline", "classify")
+READING = ("diagnose", "plan", "repair", "probe", "foretell", "past", "timeline", "classify", "embedder")
 
 
 def needs_supervision(options: Namespace, *, as_program: bool) -> bool:
     """True where a child shall read: always in a program of its own, else where others have files of the store open."""
-    if options.verb not in READING or os.environ.get(VARIABLE) or not os.path.isdir(options.store):
+    if options.verb not in READING or os.environ.get(VARIABLE) or not os.path.isdir(options.store or ""):
         return False
     return as_program or _in_use(options.store)
 

@@ -12,6 +12,7 @@ from forensics.absent import Absent
 from forensics.readers.shelf import shelf
 from forensics.selection import select
 from forensics.store import Store
+from forensics.verbs_embedder import embedder as embedder
 from forensics.verbs_foretell import foretell as foretell
 from forensics.verbs_inputs import (
     PathLikes,

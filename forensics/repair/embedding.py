@@ -194,11 +194,15 @@ def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str],
     if not has_text.any():
         return Trial(None, 0, None, None, "no record with a document has a surviving vector to reproduce")
     try:
-        made = embedder([text for text in texts if text], raw.shape[1])
+        made, failed = embedder.tolerant([text for text in texts if text], raw.shape[1])
     except OtherDimension as error:
         return Trial(False, 0, None, None, str(error))
-    asked = [name for name, text in zip(ids, texts, strict=True) if text]
-    return _judged(asked, made, raw[has_text], scaled=collection.settings.space != "cosine")
+    asked: np.ndarray = np.flatnonzero(has_text)
+    there = np.setdiff1d(np.arange(len(asked)), list(failed))
+    if not there.size:
+        raise CannotComplete(f"The embedder {embedder.name} {next(iter(failed.values()))}.")
+    at: list[int] = asked[there].tolist()
+    return _judged([str(ids[i]) for i in at], made[there], raw[at], scaled=collection.settings.space != "cosine")
 
 
 def _judged(ids: Sequence[str], made: np.ndarray, given: np.ndarray, *, scaled: bool) -> Trial:

@@ -18,7 +18,8 @@ from forensics.readers.id_map import BadIdMap, IdMap
 from forensics.readers.id_map_salvage import salvage
 from forensics.records import Records, join_records
 from forensics.repair.blocking import blocking_rows
-from forensics.repair.embedding import Embedder, Trial, try_embedder
+from forensics.repair.embedder_trial import tried
+from forensics.repair.embedding import Embedder, Trial
 from forensics.repair.foreign import Foreign, find_foreign, one_id_per_label, without
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove, spread_pairs
@@ -191,8 +192,7 @@ class Site(Elements):
         """The embedder against a seeded sample of surviving vectors; None without an embedder or SQLite."""
         if self.embedder is None or self.records is None:
             return None
-        ids, raw = surviving_sample(self, self.records)
-        return try_embedder(self.collection, self.embedder, ids, raw)
+        return tried(self, self.records, self.embedder)
 
     def raw_vectors(self, elements: np.ndarray) -> np.ndarray:
         """(k, dim) float32 vectors as the user gave them: for cosine multiplied by their norms."""

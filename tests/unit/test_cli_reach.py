@@ -101,6 +101,6 @@ def test_no_option_is_forgotten_here() -> None:
             "case",
             "export",
         ),
-        *("copy", "explain", "foretell", "past", "timeline", "classify"),
+        *("copy", "explain", "foretell", "past", "timeline", "classify", "embedder"),
     }
     assert len(options()) > 60
