@@ -14,9 +14,9 @@ DATABASE = "chroma.sqlite3"
 
 
 def segment_of(store: Path, scope: str = "VECTOR") -> str:
-    """The id of the first segment of that scope."""
+    """The id of the first segment of that scope, one with a directory where there is any."""
     with sqlite3.connect(store / DATABASE) as database:
-        rows = database.execute("SELECT id FROM segments WHERE scope = ? ORDER BY id", (scope,)).fetchall()
+        rows = database.execute("SELECT id FROM segments WHERE scope = ? ORDER BY rowid", (scope,)).fetchall()
     database.close()
     return next((row[0] for row in rows if (store / row[0]).is_dir()), rows[0][0])
 

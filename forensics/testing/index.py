@@ -1,4 +1,4 @@
-"""The index of a store with one collection, open for damage: its files, its id map, its rows."""
+"""The index of a store's first collection, open for damage: its files, its id map, its rows."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ def index_damage(
 
 
 class Index:
-    """The vector segment of a store with one collection, for editing."""
+    """The vector segment of a store's first collection, for editing."""
 
     def __init__(self, store: Path) -> None:
         self.store, self.database = store, store / "chroma.sqlite3"
         with self.sql() as database:
-            segments = dict(database.execute("SELECT scope, id FROM segments").fetchall())
+            newest_first = "SELECT scope, id FROM segments ORDER BY rowid DESC"
+            segments = dict(database.execute(newest_first).fetchall())
         self.directory, self.metadata_segment = store / segments["VECTOR"], segments["METADATA"]
         self.vector_segment = segments["VECTOR"]
 

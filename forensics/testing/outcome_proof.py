@@ -1,0 +1,299 @@
+"""What must hold of a repair: every vector that was on disk is back, ids are equal, the graph is as good as a fresh one,
+bystanders are unchanged by hash, nothing is left lying about, a second look is silent, undo gives back each byte, and the
+store's own release lives on with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import forensics as fx
+from forensics.absent import Absent
+from forensics.engine.control import fresh_graph
+from forensics.errors import ForensicsError
+from forensics.readers.hnsw import HnswFiles
+from forensics.recall import measure_recall
+from forensics.seal import Manifest, compare, describe, seal
+from forensics.testing.living_on import Truth, lives_on
+from forensics.testing.natural_corpus import interpreter
+from forensics.testing.outcome_bases import BYSTANDER, STRUCK, Base
+from forensics.testing.outcome_facts import (
+    Rows,
+    back,
+    collection_hash,
+    copied,
+    mapped,
+    queued,
+    rows_of,
+    segments_now,
+    set_aside,
+)
+from forensics.testing.showing import diagnosed
+
+SEARCHED = 100
+"""ef of the searches that measure recall, as chromadb's own default."""
+BY_ITSELF = "did not pass its verification"
+"""A plan that its own verification refuses promised too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The struck store and what is known of it.
+
+    `still`: ids whose vector is on its disk. `rows`: what SQLite shows of it, None where it does not. `named`: the ids of
+    its id map and its queue. `older`: the whole store, as a backup of its user would be. `beside`, `was_beside`: the hash
+    of the bystander after and before the damage.
+    """
+
+    base: Base
+    struck: Path
+    older: Path
+    truth: Truth
+    healthy: Rows
+    segments: Mapping[str, Mapping[str, str]]
+    rows: Rows | None
+    still: set[str]
+    named: set[str]
+    beside: str | None
+    was_beside: str | None
+
+    @classmethod
+    def of(cls, base: Base, ground: Any, struck: Path) -> Before:
+        """Of the base that `ground` knows, after a damage."""
+        beside = ground.segments[BYSTANDER]
+        return cls(
+            base=base,
+            struck=struck,
+            older=base.store,
+            truth=base.truth[STRUCK],
+            healthy=ground.rows,
+            segments=ground.segments,
+            rows=rows_of(struck, ground.segments[STRUCK]),
+            still=ground.held.still(struck),
+            named={*mapped(struck, ground.segments[STRUCK]), *queued(struck)},
+            beside=collection_hash(struck, beside),
+            was_beside=collection_hash(base.store, beside),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What one repair came to. `left`: codes above a note that stay; `failed`: what does not hold."""
+
+    codes: tuple[str, ...]
+    left: tuple[str, ...]
+    refused: str = ""
+    applied: bool = False
+    lost: int = 0
+    back: int = 0
+    recall: str = ""
+    failed: list[str] = field(default_factory=list[str])
+
+    @property
+    def outcome(self) -> str:
+        if self.failed:
+            return "FAILED"
+        if self.left or (self.refused and not self.applied):
+            return "in part" if self.applied else "refused"
+        if not self.applied:
+            return "nothing to repair"
+        return f"healed, {self.lost} lost as listed" if self.lost else "healed"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        told = {"outcome": self.outcome, "left": self.left, "back": self.back, "lost": self.lost}
+        return told | {"refused": self.refused, "recall": self.recall}
+
+
+def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Proof:
+    """The plan of the case, carried out, and everything that must hold afterwards."""
+    sealed, around = seal(store), _names(store.parent)
+    sentence = "; ".join(_sentences(plan))
+    try:
+        result = fx.apply(case, yes=True, nobody_else=True)
+    except ForensicsError as error:
+        same = describe(compare(sealed, seal(store)))
+        failed = [f"refused, and the store is changed: {same}"] if same else []
+        failed += [str(error)] if BY_ITSELF in str(error) else []
+        return Proof(plan.findings, plan.remaining or plan.findings, refused=str(error), failed=failed)
+    if not result["applied"]:
+        same = describe(compare(sealed, seal(store)))
+        got = back(store, before.truth, before.segments[STRUCK])
+        failed = [f"nothing applied, and the store is changed: {same}"] if same else []
+        if not plan.remaining:
+            failed += _lives(before, store, STRUCK)
+        return Proof(plan.findings, plan.remaining, sentence, back=len(got & before.still), failed=failed)
+    got = back(store, before.truth, before.segments[STRUCK])
+    recall, failed = _recall(before, store)
+    failed += [] if result["verified"] else ["not verified"]
+    failed += _silence(store, plan, deep=deep, embedder=embedder)
+    failed += [*_ids_and_texts(before, store, case, plan), *_vectors(before, plan, got, set_aside(case))]
+    failed += [*_beside(before, store), *_litter(before, store)]
+    if not plan.remaining and not failed:
+        failed += _lives(before, store, STRUCK)
+    failed += _undone(store, case, sealed, around)
+    lost = len(_wanted(before) - got & _ids(before, store))
+    return Proof(plan.findings, plan.remaining, sentence, True, lost, len(got & before.still), recall, failed)
+
+
+def _sentences(plan: fx.Plan) -> Iterator[str]:
+    """Why something stays: the actions that were not approved, and the losses."""
+    for action in plan.actions:
+        if not action.approved and set(action.codes) & set(plan.remaining):
+            yield f"{action.title}: {action.why}" if action.why else action.title
+    yield from (str(loss["reason"]) for loss in plan.losses)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _silence(store: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Iterator[str]:
+    asked = embedder or bool(plan.options.get("embedder"))
+    said = set(diagnosed(store, deep=deep, embedder=asked).codes(notes=False)) - set(plan.remaining)
+    if said:
+        yield f"the second diagnosis says {' '.join(sorted(said))}"
+
+
+def _wanted(before: Before) -> set[str]:
+    """The ids that must be there: those that SQLite still shows; all, where it shows nothing or does not hold together."""
+    rows = before.healthy if before.rows is None else before.rows
+    return {name for name in before.healthy if name in rows} if before.rows is not None else set(rows)
+
+
+def _ids(before: Before, store: Path) -> set[str]:
+    return set(rows_of(store, segments_now(store, before.segments[STRUCK])) or ())
+
+
+def _listed(plan: fx.Plan) -> float:
+    """How many records the plan lists as lost; any number, where pages are destroyed and nothing tells how many."""
+    counts = [loss["count"] for loss in plan.losses]
+    return float("inf") if None in counts else sum(int(str(count)) for count in counts)
+
+
+def _ids_and_texts(before: Before, store: Path, case: Path, plan: fx.Plan) -> Iterator[str]:
+    """Ids are those that SQLite had; each document and each metadata is the one from before the damage, or what it left."""
+    now = rows_of(store, segments_now(store, before.segments[STRUCK]))
+    if now is None:
+        yield "SQLite does not give the rows of the repaired store"
+        return
+    gone = _wanted(before) - now.keys() - set_aside(case)
+    if gone & before.named or (before.rows is not None and len(gone) > _listed(plan)):
+        yield f"{len(gone)} ids are gone and not listed as lost: {_some(gone)}"
+    new = now.keys() - before.healthy.keys() - (before.rows or {}).keys()
+    if new := {name for name in new if name not in queued(before.struck)}:
+        yield f"{len(new)} ids from nowhere: {_some(new)}"
+    unknown = before.rows is None and _listed(plan) > 0
+    for part, name in ((1, "documents"), (2, "metadata")):
+        if other := {
+            id for id in now.keys() & before.healthy.keys() if not _known(before, now, id, part, unknown)
+        }:
+            yield f"{len(other)} {name} are neither the old ones nor those that were left: {_some(other)}"
+
+
+def _known(before: Before, now: Rows, id: str, part: int, unknown: bool) -> bool:
+    """That of before the damage, or after it; where pages are destroyed and the plan says so, also less of it."""
+    here = now[id][part]
+    known = [rows[id][part] for rows in (before.healthy, before.rows) if rows is not None and id in rows]
+    if here in known or not unknown:
+        return here in known
+    return here is None or (isinstance(here, dict) and here.items() <= before.healthy[id][2].items())
+
+
+def _vectors(before: Before, plan: fx.Plan, got: set[str], aside: set[str]) -> Iterator[str]:
+    """Every vector that was on the disk is back, or listed; with an embedder there is no excuse."""
+    missed = (before.still & _wanted(before)) - got - aside
+    if missed and plan.options.get("embedder"):
+        yield f"{len(missed)} vectors are on the disk and not back, with an embedder: {_some(missed)}"
+    elif missed and len(missed) > _listed(plan):
+        yield f"{len(missed)} vectors are on the disk, not back, and {_listed(plan)} listed as lost: {_some(missed)}"
+
+
+def _some(ids: set[str]) -> str:
+    return ", ".join(sorted(ids)[:3])
+
+
+def _beside(before: Before, store: Path) -> Iterator[str]:
+    """The other collection is what it was before the repair; where the damage struck it, that or whole again."""
+    now = collection_hash(store, before.segments[BYSTANDER])
+    if now in (before.beside, before.was_beside) and now is not None:
+        return
+    if before.beside == before.was_beside:
+        yield "the bystander collection is changed"
+    else:
+        yield from _lives(before, store, BYSTANDER)
+
+
+def _litter(before: Before, store: Path) -> Iterator[str]:
+    """In the store is nothing that was not there, but for files that a segment must have."""
+    had = {path.relative_to(before.struck).as_posix() for path in before.struck.rglob("*")}
+    now = {path.relative_to(store).as_posix() for path in store.rglob("*")}
+    whole = {path.relative_to(before.base.store).as_posix() for path in before.base.store.rglob("*")}
+    if new := now - had - whole:
+        yield f"litter in the store: {', '.join(sorted(new)[:3])}"
+
+
+def _undone(store: Path, case: Path, sealed: Manifest, around: set[str]) -> Iterator[str]:
+    """Undo gives back each byte, undone again the repair; after the release nothing stands beside store and case."""
+    beside = _names(store.parent) - around
+    if len(beside) != 1 and any(not (store / name).exists() for name in beside):
+        yield f"beside the store lie {', '.join(sorted(beside))}"
+    repaired = seal(store)
+    fx.undo(case, nobody_else=True)
+    if changes := compare(sealed, seal(store)):
+        yield f"undo is not byte for byte: {describe(changes)}"
+    fx.undo(case, nobody_else=True)
+    if changes := compare(repaired, seal(store)):
+        yield f"undoing the undo is not byte for byte: {describe(changes)}"
+    fx.release(case)
+    if names := _names(store.parent) - around:
+        yield f"after the release: {', '.join(sorted(names))}"
+
+
+def _recall(before: Before, store: Path) -> tuple[str, list[str]]:
+    """recall@10 of the repaired index beside that of a fresh build with the same parameters, 95 % intervals of Wilson."""
+    directory = store / before.segments[STRUCK]["VECTOR"]
+    if not directory.is_dir():
+        return "", []
+    files = HnswFiles(directory)
+    found, fresh = (
+        measure_recall(files, before.truth.space, SEARCHED),
+        fresh_graph(files, before.truth.space, SEARCHED),
+    )
+    if isinstance(found, Absent) or isinstance(fresh, Absent) or fresh.recall is None:
+        return "", []
+    worse = found.high < fresh.recall.low
+    said = f"{found.mean:.4f} [{found.interval}] beside {fresh.recall.mean:.4f} [{fresh.recall.interval}]"
+    return said, [f"recall is worse than that of a fresh graph: {said}"] if worse else []
+
+
+def _lives(before: Before, store: Path, name: str) -> list[str]:
+    """Its own release opens a copy, finds what must be there, and goes on."""
+    segments = segments_now(store, before.segments[name])
+    truth, rows = before.base.truth[name], rows_of(store, segments)
+    if rows is None:
+        return [f"the rows of {name} cannot be read"]
+    given, vectors = queued(store), dict[str, np.ndarray]()
+    by_row = {row: id for id, (row, _, _) in before.healthy.items() if row >= 0} if name == STRUCK else {}
+    for id, (row, _, _) in rows.items():
+        known = id if id in truth.vectors else by_row.get(row)
+        vectors |= {id: truth.vectors[known]} if known is not None else {id: given[id]} if id in given else {}
+    expected = Truth(
+        truth.space,
+        truth.flush,
+        {id: document for id, (_, document, _) in rows.items()},
+        {id: metadata for id, (_, _, metadata) in rows.items()},
+        vectors,
+    )
+    copy = copied(store, store.with_name(f"lived-{name}"))
+    try:
+        found = lives_on(copy, {segments.get("name", name): expected}, interpreter(before.base.version))
+    finally:
+        shutil.rmtree(copy)
+    return [f"{before.base.version} does not live on: {text}" for text in found]
