@@ -182,7 +182,8 @@ class Action:
 
     `kind` names the class in `repair.actions`; `parameters` are plain JSON and hold the choices, not the data.
     `approval`: yes = `--yes` suffices; accept-loss = only with `--accept-loss CODE`; also-fix = only with
-    `--also-fix CODE`; choice = only when chosen by option; manual = explained, never done.
+    `--also-fix CODE`; choice = only when chosen by option; manual = explained, never done. `requires`: what has to
+    hold right before it; `heals`: the codes that are gone after it.
     """
 
     kind: str
@@ -195,6 +196,8 @@ class Action:
     loses: int = 0
     why: str = ""
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    heals: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         return {name: plain(getattr(self, name)) for name in self.__slots__}

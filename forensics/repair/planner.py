@@ -67,7 +67,7 @@ def _planned(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan
     plan = Plan(
         store=str(store.path),
         findings=tuple(sorted({found.code for found in diagnosis.findings})),
-        actions=tuple(item.action for item in proposals),
+        actions=tuple(item.foretold for item in proposals),
         effects=effects,
         promised=promised,
         remaining=remaining,

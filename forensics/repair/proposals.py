@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from forensics.model import Action, Approval, Json, Safety
 from forensics.repair.options import RepairOptions
+from forensics.repair.preconditions import requirements
 
 ORDER = (
     "recover-database",
@@ -87,6 +88,11 @@ class Proposal:
     heals: frozenset[str] = field(default_factory=frozenset)
 
     @property
+    def foretold(self) -> Action:
+        """The action with what it heals."""
+        return replace(self.action, heals=tuple(sorted(self.heals)))
+
+    @property
     def rank(self) -> tuple[int, str]:
         return ORDER.index(self.action.kind), self.action.collection or ""
 
@@ -120,6 +126,7 @@ def propose(
             loses=loses,
             why=why,
             parameters=_sorted(parameters or {}),
+            requires=requirements(kind),
         ),
         frozenset(named if heals is None else heals),
     )

@@ -41,7 +41,8 @@ def plan_from_json(row: Mapping[str, Json]) -> Plan:
 
 
 def _action(row: Mapping[str, Json]) -> Action:
-    fields: dict[str, Any] = {**row, "codes": tuple(row["codes"])}
+    several = {name: tuple(row.get(name, ())) for name in ("codes", "requires", "heals")}
+    fields: dict[str, Any] = {**row, **several}
     return Action(**fields)
 
 

@@ -44,6 +44,13 @@ def loss_sentence(action: Mapping[str, Json]) -> str:
     return f"{action['safety']}: nothing is lost"
 
 
+def foreseen_sentence(action: Mapping[str, Json]) -> str:
+    """What is looked at again right before an action, and what is gone after it."""
+    before, after = joined(action.get("requires", ())), " ".join(action.get("heals", ()))
+    parts = (f"before: {before}" if before else "", f"after: no {after}" if after else "")
+    return "; ".join(part for part in parts if part)
+
+
 def lost_sentence(loss: Mapping[str, Json]) -> str:
     """What is not brought back of one collection for one reason, with examples."""
     if loss.get("unit") == "rows":

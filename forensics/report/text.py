@@ -16,6 +16,7 @@ from forensics.report.repair_summary import (
     applied_sentence,
     approval_sentence,
     effect_sentence,
+    foreseen_sentence,
     loss_sentence,
     lost_sentence,
     outcome_of,
@@ -189,6 +190,7 @@ def _action_text(index: int, action: Mapping[str, Json]) -> str:
         "" if action["approved"] else approval_sentence(action),
         f"{codes} in {_place(action)} · {action['kind']} — {loss_sentence(action)}",
         visible(action["why"]),
+        foreseen_sentence(action),
     ]
     title = f"{'[x]' if action['approved'] else '[ ]'} {index}. {visible(action['title'])}"
     return "\n".join([title, *(wrapped(text, " " * 7) for text in told if text)])

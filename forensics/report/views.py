@@ -11,7 +11,13 @@ from typing import Any
 from forensics.evidence import safe_name
 from forensics.report.data import EVERYTHING, Reveal, lines, redacted, without_content
 from forensics.report.plain import number, quoted, raised, short
-from forensics.report.repair_summary import approval_sentence, effect_sentence, loss_sentence, outcome_of
+from forensics.report.repair_summary import (
+    approval_sentence,
+    effect_sentence,
+    foreseen_sentence,
+    loss_sentence,
+    outcome_of,
+)
 from forensics.report.summary import code_ranges, headline, remedy_sentence
 from forensics.report.text import brief_path
 
@@ -140,6 +146,7 @@ class ActionView:
     approval: str
     loses: str
     why: str
+    foreseen: str
 
 
 def action_view(data: Mapping[str, Json], *, tense: str = "planned") -> ActionView:
@@ -153,6 +160,7 @@ def action_view(data: Mapping[str, Json], *, tense: str = "planned") -> ActionVi
         approval=approval_sentence(data, tense=tense),
         loses=loss_sentence(data),
         why=data["why"],
+        foreseen=foreseen_sentence(data),
     )
 
 

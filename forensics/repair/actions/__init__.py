@@ -13,6 +13,7 @@ from forensics.model import Action, Json
 from forensics.repair.actions.work import Work, open_draft
 from forensics.repair.draft import DraftContext
 from forensics.repair.options import RepairOptions
+from forensics.repair.preconditions import require
 
 
 @cache
@@ -61,4 +62,5 @@ def run_action(action: Action, context: DraftContext) -> dict[str, Json]:
         )
     options = RepairOptions.from_json(context.plan.options)
     with open_draft(context.draft) as store:
+        require(action, store)
         return function(Work(context, action, options, store))
