@@ -64,6 +64,19 @@ PIECES = (
             "docs/FORETELL.md",
         ),
     ),
+    Piece(
+        "outcomes",
+        (
+            "-P",
+            "-m",
+            "forensics.testing.outcomes",
+            "--again",
+            "--natural",
+            ".cache/natural",
+            "--out",
+            "docs/OUTCOMES.md",
+        ),
+    ),
     Piece("benchmarks", ("-m", "benchmarks")),
 )
 

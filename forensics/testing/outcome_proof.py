@@ -114,7 +114,7 @@ class Proof:
 def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Proof:
     """The plan of the case, carried out, and everything that must hold afterwards."""
     sealed, around = seal(store), _names(store.parent)
-    sentence = "; ".join(_sentences(plan))
+    sentence = "; ".join(sentences(plan))
     try:
         result = fx.apply(case, yes=True, nobody_else=True)
     except ForensicsError as error:
@@ -130,19 +130,19 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
             failed += _lives(before, store, STRUCK)
         return Proof(plan.findings, plan.remaining, sentence, back=len(got & before.still), failed=failed)
     got = back(store, before.truth, before.segments[STRUCK])
-    recall, failed = _recall(before, store)
+    recall, failed = recall_of(store / before.segments[STRUCK]["VECTOR"], before.truth.space)
     failed += [] if result["verified"] else ["not verified"]
-    failed += _silence(store, plan, deep=deep, embedder=embedder)
+    failed += silence(store, plan, deep=deep, embedder=embedder)
     failed += [*_ids_and_texts(before, store, case, plan), *_vectors(before, plan, got, set_aside(case))]
     failed += [*_beside(before, store), *_litter(before, store)]
     if not plan.remaining and not failed:
         failed += _lives(before, store, STRUCK)
-    failed += _undone(store, case, sealed, around)
+    failed += undone(store, case, sealed, around)
     lost = len(_wanted(before) - got & _ids(before, store))
     return Proof(plan.findings, plan.remaining, sentence, True, lost, len(got & before.still), recall, failed)
 
 
-def _sentences(plan: fx.Plan) -> Iterator[str]:
+def sentences(plan: fx.Plan) -> Iterator[str]:
     """Why something stays: the actions that were not approved, and the losses."""
     for action in plan.actions:
         if not action.approved and set(action.codes) & set(plan.remaining):
@@ -154,7 +154,8 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def _silence(store: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Iterator[str]:
+def silence(store: Path, plan: fx.Plan, *, deep: bool = False, embedder: bool = False) -> Iterator[str]:
+    """What a second diagnosis says that the plan did not leave."""
     asked = embedder or bool(plan.options.get("embedder"))
     said = set(diagnosed(store, deep=deep, embedder=asked).codes(notes=False)) - set(plan.remaining)
     if said:
@@ -185,16 +186,16 @@ def _ids_and_texts(before: Before, store: Path, case: Path, plan: fx.Plan) -> It
         return
     gone = _wanted(before) - now.keys() - set_aside(case)
     if gone & before.named or (before.rows is not None and len(gone) > _listed(plan)):
-        yield f"{len(gone)} ids are gone and not listed as lost: {_some(gone)}"
+        yield f"{len(gone)} ids are gone and not listed as lost: {some(gone)}"
     new = now.keys() - before.healthy.keys() - (before.rows or {}).keys()
     if new := {name for name in new if name not in queued(before.struck)}:
-        yield f"{len(new)} ids from nowhere: {_some(new)}"
+        yield f"{len(new)} ids from nowhere: {some(new)}"
     unknown = before.rows is None and _listed(plan) > 0
     for part, name in ((1, "documents"), (2, "metadata")):
         if other := {
             id for id in now.keys() & before.healthy.keys() if not _known(before, now, id, part, unknown)
         }:
-            yield f"{len(other)} {name} are neither the old ones nor those that were left: {_some(other)}"
+            yield f"{len(other)} {name} are neither the old ones nor those that were left: {some(other)}"
 
 
 def _known(before: Before, now: Rows, id: str, part: int, unknown: bool) -> bool:
@@ -210,12 +211,12 @@ def _vectors(before: Before, plan: fx.Plan, got: set[str], aside: set[str]) -> I
     """Every vector that was on the disk is back, or listed; with an embedder there is no excuse."""
     missed = (before.still & _wanted(before)) - got - aside
     if missed and plan.options.get("embedder"):
-        yield f"{len(missed)} vectors are on the disk and not back, with an embedder: {_some(missed)}"
+        yield f"{len(missed)} vectors are on the disk and not back, with an embedder: {some(missed)}"
     elif missed and len(missed) > _listed(plan):
-        yield f"{len(missed)} vectors are on the disk, not back, and {_listed(plan)} listed as lost: {_some(missed)}"
+        yield f"{len(missed)} vectors are on the disk, not back, and {_listed(plan)} listed as lost: {some(missed)}"
 
 
-def _some(ids: set[str]) -> str:
+def some(ids: set[str]) -> str:
     return ", ".join(sorted(ids)[:3])
 
 
@@ -239,7 +240,7 @@ def _litter(before: Before, store: Path) -> Iterator[str]:
         yield f"litter in the store: {', '.join(sorted(new)[:3])}"
 
 
-def _undone(store: Path, case: Path, sealed: Manifest, around: set[str]) -> Iterator[str]:
+def undone(store: Path, case: Path, sealed: Manifest, around: set[str]) -> Iterator[str]:
     """Undo gives back each byte, undone again the repair; after the release nothing stands beside store and case."""
     beside = _names(store.parent) - around
     if len(beside) != 1 and any(not (store / name).exists() for name in beside):
@@ -256,16 +257,12 @@ def _undone(store: Path, case: Path, sealed: Manifest, around: set[str]) -> Iter
         yield f"after the release: {', '.join(sorted(names))}"
 
 
-def _recall(before: Before, store: Path) -> tuple[str, list[str]]:
-    """recall@10 of the repaired index beside that of a fresh build with the same parameters, 95 % intervals of Wilson."""
-    directory = store / before.segments[STRUCK]["VECTOR"]
+def recall_of(directory: Path, space: str) -> tuple[str, list[str]]:
+    """recall@10 of a repaired index beside that of a fresh build with the same parameters, 95 % intervals of Wilson."""
     if not directory.is_dir():
         return "", []
     files = HnswFiles(directory)
-    found, fresh = (
-        measure_recall(files, before.truth.space, SEARCHED),
-        fresh_graph(files, before.truth.space, SEARCHED),
-    )
+    found, fresh = measure_recall(files, space, SEARCHED), fresh_graph(files, space, SEARCHED)
     if isinstance(found, Absent) or isinstance(fresh, Absent) or fresh.recall is None:
         return "", []
     worse = found.high < fresh.recall.low

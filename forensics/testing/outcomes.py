@@ -1,6 +1,6 @@
 """Damage × version × outcome: every damage of the menu on a healthy store of six releases, repaired and proved.
 
-    python -m forensics.testing.outcomes [--versions V,…] [--damages NAME,…] [--lines FILE] [--out docs/OUTCOMES.md]
+    python -m forensics.testing.outcomes [--versions V,…] [--damages NAME,…] [--natural DIR] [--lines FILE] [--out FILE]
 
 Each cell is a line of JSON in `--lines`; one that is there is not made again (but with `--again`). A store is first
 repaired by itself; where something is left, once more with what the pages of the codes name: an embedder, an older copy,
@@ -26,7 +26,7 @@ import forensics as fx
 from forensics.errors import ForensicsError
 from forensics.repair.options import RepairOptions
 from forensics.testing.damage import Damage, damage_menu
-from forensics.testing.natural_corpus import ROOT, today
+from forensics.testing.natural_corpus import ROOT, Case, lines, today
 from forensics.testing.nursery import preloaded
 from forensics.testing.outcome_bases import STRUCK, VERSIONS, Base
 from forensics.testing.outcome_facts import Held, Rows, copied, rows_of, segments_of
@@ -180,27 +180,69 @@ def commit() -> str:
 # --- the command ---
 
 
-def kept(file: Path) -> dict[tuple[str, str], Json]:
-    """(damage, version) → the newest line."""
+def kept(file: Path) -> dict[Any, Json]:
+    """(damage, version), or the name of a natural store → the newest line."""
     text = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return {(line["damage"], line["version"]): line for line in map(json.loads, text)}
+    return {line.get("name") or (line["damage"], line["version"]): line for line in map(json.loads, text)}
 
 
 def measured(wanted: Sequence[tuple[str, str]], file: Path, *, again: bool = False) -> Iterator[Json]:
     """The line of each cell that has none yet, appended to the file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     bases, menu, there = Bases(FOLDER / "bases"), damage_menu(), kept(file)
-    with preloaded():
-        for damage, version in wanted:
-            if (damage, version) in there and not again:
-                continue
+    for damage, version in wanted:
+        if again or (damage, version) not in there:
             line = cell(menu[damage], version, bases, FOLDER / "scratch" / f"{damage}-{version}")
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(line) + "\n")
-            yield line
+            yield _noted(file, line)
+
+
+def measured_natural(folder: Path, file: Path, *, again: bool = False) -> Iterator[Json]:
+    """The same of each store in that folder of the natural corpus that its judges call broken."""
+    from forensics.testing.natural_outcomes import natural_line
+
+    there = kept(file)
+    for line in lines(folder):
+        broken = any(verdict["symptoms"] for verdict in line.get("verdicts", ()))
+        if broken and (again or line["name"] not in there):
+            case = Case(line["kind"], line["seed"], folder)
+            yield _noted(file, natural_line(case, line, FOLDER / "scratch" / line["name"]))
+
+
+def _noted(file: Path, line: Json) -> Json:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(json.dumps(line) + "\n")
+    return line
+
+
+def _say(line: Json) -> None:
+    name = line.get("name") or f"{line['version']:7} {line['damage']:28}"
+    said = (name, line["outcome"], *line.get("help", ()), "; ".join(line.get("failed", ()))[:300])
+    sys.stdout.write(" ".join(said) + f" {line.get('seconds', '')}\n")
+    sys.stdout.flush()
 
 
 def main(words: Sequence[str]) -> int:
+    asked = _arguments(words)
+    names, menu = tuple(each for each in asked.damages.split(",") if each), damage_menu()
+    chosen = [
+        one.name for one in menu.values() if not names or one.name in names or one.code.startswith(names)
+    ]
+    wanted = [(damage, version) for version in asked.versions.split(",") for damage in chosen if version]
+    with preloaded():
+        for line in measured(wanted, asked.lines, again=asked.again):
+            _say(line)
+        for line in measured_natural(asked.natural, asked.lines, again=asked.again) if asked.natural else ():
+            _say(line)
+    known = list(kept(asked.lines).values())
+    if asked.out:
+        from forensics.testing.outcomes_page import markdown
+
+        cells, natural = ([line for line in known if ("name" in line) == other] for other in (False, True))
+        asked.out.write_text(markdown(cells, natural), encoding="utf-8")
+    return int(any(line.get("failed") for line in known))
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m forensics.testing.outcomes", description="Damage × version × outcome."
     )
@@ -208,30 +250,13 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--damages", default="", help="names, or beginnings of their codes; all where none is given"
     )
+    parser.add_argument(
+        "--natural", type=Path, help="also the broken ones of this folder of the natural corpus"
+    )
     parser.add_argument("--lines", type=Path, default=FOLDER / "cells.jsonl", help="where the cells are kept")
     parser.add_argument("--again", action="store_true", help="make those anew that are there")
     parser.add_argument("--out", type=Path, help="write the page")
-    asked = parser.parse_args(words)
-    names = [each for each in asked.damages.split(",") if each]
-    menu = damage_menu()
-    chosen = [
-        d.name
-        for d in menu.values()
-        if not names or d.name in names or (d.code and d.code.startswith(tuple(names)))
-    ]
-    wanted = [(damage, version) for version in asked.versions.split(",") for damage in chosen]
-    for line in measured(wanted, asked.lines, again=asked.again):
-        sys.stdout.write(
-            f"{line['version']:7} {line['damage']:28} {line['outcome']} {' '.join(line.get('help', ()))}"
-            f" {'; '.join(line.get('failed', ()))[:300]} {line.get('seconds', '')}\n"
-        )
-        sys.stdout.flush()
-    lines = kept(asked.lines)
-    if asked.out:
-        from forensics.testing.outcomes_page import markdown
-
-        asked.out.write_text(markdown(list(lines.values())), encoding="utf-8")
-    return int(any(lines[each].get("failed") for each in wanted))
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _lines(lines: Sequence[Json], natural: Sequence[Json]) -> Iterator[str]:
     commits = Counter(line["commit"] for line in lines)
     yield from ("# Damage × version × outcome", "")
     date = datetime.now(UTC).date().isoformat()
-    yield f"Written on {date} by `python -m forensics.testing.outcomes --out docs/OUTCOMES.md`"
+    yield f"Written on {date} by `python -m forensics.testing.outcomes --natural .cache/natural --out docs/OUTCOMES.md`"
     yield f"from {counted(len(done), 'repaired stores')}, made from {_of(commits)}."
     yield ""
     yield from INTRODUCTION
