@@ -96,6 +96,12 @@ def add_planning(parser: ArgumentParser) -> None:
         help="delete queue rows that both segments hold, their vectors bit for bit in the repaired index",
     )
     parser.add_argument(
+        "--target-chromadb",
+        metavar="VERSION",
+        help="make it a store of this older release too: what it does not know is taken away, settings are put where it"
+        " reads them",
+    )
+    parser.add_argument(
         "--add",
         choices=("native", "mapped"),
         help="add missing vectors by hnswlib, which loads the index whole, or on its memory-mapped files"

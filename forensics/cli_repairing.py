@@ -57,6 +57,7 @@ def _repair_options(options: Namespace) -> RepairOptions:
         add=options.add,
         rebuild=tuple(options.rebuild),
         search_every_vector=options.search_every_vector,
+        target_chromadb=options.target_chromadb,
     )
 
 

@@ -51,6 +51,7 @@ class Options(w.Accordion):
                     self.add,
                     self.search_all,
                     self.engine,
+                    self.target,
                     self.to,
                     self.nobody_else,
                 ]
@@ -132,6 +133,11 @@ class Options(w.Accordion):
             "the one installed",
             "the release that verifies, such as 1.2.1; none: our own checks alone",
         )
+        self.target = text(
+            "make it a store of chromadb",
+            "as it is",
+            "an older release, such as 1.0.20, that has to open it; what it does not know is taken away",
+        )
         self.to = text(
             "write a repaired copy to", "leave the store alone", "a folder that does not exist yet"
         )
@@ -166,6 +172,7 @@ class Options(w.Accordion):
             "purge_queue": self.purge_queue.value,
             "add": self.add.value or None,
             "search_every_vector": self.search_all.value,
+            "target_chromadb": self.target.value.strip() or None,
             "engine": self.engine.value.strip() or None,
         }
 

@@ -86,7 +86,7 @@ class Application:
     ) -> None:
         self.case, self.plan, self.store = case, plan, case.store
         self.nobody_else, self.progress = nobody_else, progress
-        self.engine = engine or plan.options.get("engine")
+        self.engine = engine or plan.options.get("engine") or plan.options.get("target_chromadb")
         self.run, self.verify = run or _run_action, verify or _verify_draft
 
     def swap_in(self) -> dict[str, Json]:

@@ -38,6 +38,7 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
     "set-index-parameters": frozenset({"collections", "collection_metadata", "segment_metadata"}),
     "restore-migrations": frozenset({"migrations"}),
     "restore-documents": frozenset({"embedding_metadata"}),
+    "fit-to-release": frozenset({"migrations", "collections", "embedding_metadata_array"}),
     "restore-tenants": frozenset({"tenants", "databases"}),
     "mend-segment-rows": frozenset({"segments", "embeddings"}),
     "mend-configuration": frozenset(

@@ -64,6 +64,7 @@ class RepairOptions:
     add: Add | None = None
     search_every_vector: bool = False
     engine: str | None = None
+    target_chromadb: str | None = None
 
     def __post_init__(self) -> None:
         """Codes and paths become tuples of strings. Raises UsageError for a choice that does not exist."""

@@ -28,6 +28,7 @@ from forensics.repair.rules_index import INDEX, index_proposals
 from forensics.repair.rules_records import record_proposals
 from forensics.repair.rules_store import store_proposals
 from forensics.repair.site import Site
+from forensics.repair.target_release import target_proposals
 from forensics.store import PlainTree
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _proposals(
         if found.collection not in moved or found.code not in MISPLACED:
             by_code[found.code].append(found)
     yield from store_proposals(store, by_code, options)
+    yield from target_proposals(store, options)
     for site in sites.values():
         yield from index_proposals(site, site.codes)
         yield from record_proposals(site, site.codes)

@@ -52,6 +52,7 @@ ORDER = (
     "keep-ids",
     "set-aside-records",
     "put-queue-floor",
+    "fit-to-release",
     "purge-queue",
     "remove-directories",
     "vacuum",

@@ -118,7 +118,8 @@ def _left(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def _titled(action: Mapping[str, Json]) -> str:
     name, codes = action["collection"], " ".join(action["codes"])
     place = "" if name is None or name in action["title"] else f" in {quoted(name)}"
-    return f"{action['title']} ({codes}{place})"
+    about = f"{codes}{place}".strip()
+    return f"{action['title']} ({about})" if about else str(action["title"])
 
 
 def _lost(plan: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

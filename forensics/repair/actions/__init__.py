@@ -22,6 +22,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.catalogue import CATALOGUE
     from forensics.repair.actions.database import DATABASE_ACTIONS
     from forensics.repair.actions.directories import DIRECTORIES
+    from forensics.repair.actions.fitting import FITTING
     from forensics.repair.actions.foreign import FOREIGN
     from forensics.repair.actions.frame import FRAME
     from forensics.repair.actions.full_text import FULL_TEXT_ACTIONS
@@ -39,6 +40,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
         **DIRECTORIES,
         **FRAME,
         **FULL_TEXT_ACTIONS,
+        **FITTING,
         **FOREIGN,
         **NAMES,
         **RECOVERING,

@@ -75,7 +75,7 @@ def kind_for(diagnosis: Diagnosis, options: RepairOptions) -> str | None:
 
 def make_anew(kind: str, store: Store, target: Path, options: RepairOptions) -> Made:
     """`target` is the store's database, made anew. The same store and choices give the same rows. Raises Refused."""
-    dialect = dialect_of(store)
+    dialect = options.target_chromadb or dialect_of(store)
     if kind == CATALOGUE:
         if store.held_here or database_kind(store) not in ("file", "nothing"):
             raise Refused("What stands in the place of the database is no file, or this process has it open.")
