@@ -27,13 +27,14 @@ def segments_incomplete(collection: Collection) -> Iterator[Finding]:
         return
     lacking = [scope for scope, count in counts.items() if not count]
     candidates = {scope: candidate(collection, scope) for scope in lacking}
+    refused = [_refusal(scope, collection) for scope, found in candidates.items() if found is None]
     yield finding(
         "CF110",
         collection,
         count=sum(abs(count - 1) for count in counts.values()),
         unit="segments",
         expected=dict.fromkeys(SCOPES, 1),
-        found={**counts, "candidates": candidates},
+        found={**counts, "candidates": candidates, **({"refused": "; ".join(refused)} if refused else {})},
         where=(in_table("segments", f"collection = {collection.id}"),),
         means="Every call on this collection fails: 'Missing field: [Missing vector segment]' or alike.",
         remedy=_remedy(collection, counts, candidates),
@@ -72,10 +73,22 @@ def _queued(collection: Collection) -> int:
 
 
 def candidate(collection: Collection, scope: str) -> dict[str, Any] | None:
-    """The id that the missing row should have, by what it shares with this collection; None if none fits."""
+    """The id that the missing row should have: at least half of the index's ids are its own, and of no other segment
+    are as many; None where that is of none.
+    """
     fits = _directories(collection) if scope == "VECTOR" else _metadata_segments(collection)
-    best = max(fits, key=lambda row: (row["shared"], row["id"]), default=None)
-    return best if best and best["shared"] else None
+    ranked = sorted(fits, key=lambda row: (row["shared"], row["id"]), reverse=True)
+    rival = ranked[1]["shared"] if len(ranked) > 1 else 0
+    proved = bool(ranked) and ranked[0]["shared"] > rival and 2 * ranked[0]["shared"] >= ranked[0]["of"]
+    return ranked[0] if proved else None
+
+
+def _refusal(scope: str, collection: Collection) -> str:
+    """Why no row of that scope is inserted, in one sentence."""
+    fits = _directories(collection) if scope == "VECTOR" else _metadata_segments(collection)
+    shares = [f"{row['shared']} of {row['of']} ids are those of {row['id']}" for row in fits if row["shared"]]
+    told = "; ".join(sorted(shares)) or f"no {scope} segment shares an id with it"
+    return f"nothing proves which {scope} segment {collection.name} had: {told}"
 
 
 def claimed(store: Store) -> frozenset[str]:
@@ -92,12 +105,13 @@ def _directories(collection: Collection) -> Iterator[dict[str, Any]]:
     for segment in collection.store.unreferenced:
         if is_orphan(segment) and isinstance(segment.id_map, IdMap):
             shared = len(ids & segment.id_map.id_to_label.keys())
-            yield {"id": segment.relative, "ids": len(segment.id_map.id_to_label), "shared": shared}
+            held = len(segment.id_map.id_to_label)
+            yield {"id": segment.relative, "ids": held, "shared": shared, "of": held}
 
 
 def _metadata_segments(collection: Collection) -> Iterator[dict[str, Any]]:
     """Segments that `embeddings` names and `segments` does not, and how many of their ids the index maps."""
-    mapped = collection.id_map.id_to_label.keys() if isinstance(collection.id_map, IdMap) else set[str]()
+    mapped = _own_ids(collection)
     known = collection.database.segments
     named = set() if isinstance(known, Absent) else {row.id for row in known}
     for segment in embedding_segments(collection.database):
@@ -105,7 +119,15 @@ def _metadata_segments(collection: Collection) -> Iterator[dict[str, Any]]:
             collection.database.metadata_rows(segment) if segment not in named else Absent("it has its row")
         )
         if not isinstance(rows, Absent):
-            yield {"id": segment, "ids": len(rows), "shared": len(mapped & set(rows.ids))}
+            yield {"id": segment, "ids": len(rows), "shared": len(mapped & set(rows.ids)), "of": len(mapped)}
+
+
+def _own_ids(collection: Collection) -> set[str]:
+    """The ids that the index maps; of an index that was never persisted those that its queue brings."""
+    if isinstance(collection.id_map, IdMap) and collection.id_map.id_to_label:
+        return set(collection.id_map.id_to_label)
+    rows = collection.queue.rows()
+    return set() if isinstance(rows, Absent) else {row.id for row in rows if row.vector_bytes is not None}
 
 
 @check("CF111", scope="store", needs=("database",))

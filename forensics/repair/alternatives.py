@@ -232,7 +232,8 @@ def _left_alone(found: Finding, about: Sequence[Action], *, taken: bool, asked: 
     elif about:
         why = "nothing is done about it without a decision"
     else:
-        why = LEFT_ALONE.get(found.code, found.remedy.action)
+        refused = found.found.get("refused") if isinstance(found.found, dict) else None
+        why = refused or LEFT_ALONE.get(found.code, f"only a person can decide it: {found.remedy.action}")
     return Way(kind="leave", title="Leave it as it is", chosen=True, why=why)
 
 

@@ -51,7 +51,7 @@ def store_proposals(
         for found in findings.get(code, ()):
             if found.remedy.safety != "manual" and not (code == "CF809" and not _dimension_differs(found)):
                 collection = None if kind in WHOLE else found.collection
-                yield propose(kind, collection, {code}, title, options)
+                yield propose(kind, collection, {code}, title, options, why=_proof_of_segments(found))
     if "CF004" in findings and has_journal(store.tree.resolve("chroma.sqlite3")):
         title = "Roll the unfinished transaction back, as SQLite does on the next write"
         yield propose(
@@ -62,6 +62,15 @@ def store_proposals(
     if options.purge_queue:
         yield from _purging(store, options)
     yield from _housekeeping(findings, options)
+
+
+def _proof_of_segments(found: Finding) -> str:
+    """By what it is proved which segment a row was of; empty for anything else."""
+    values = found.found if found.code == "CF110" and isinstance(found.found, dict) else {}
+    proved = [row for row in values.get("candidates", {}).values() if row]
+    return "; ".join(
+        f"{row['shared']} of the {row['of']} ids of the index are records of it" for row in proved
+    )
 
 
 def _dimension_differs(found: Finding) -> bool:

@@ -158,7 +158,7 @@ def test_the_directory_of_a_lost_segment_row_is_proposed(sample: Sample) -> None
     finding = found(fx.diagnose(store), "CF110")
     assert finding.expected == {"METADATA": 1, "VECTOR": 1}
     assert finding.found["VECTOR"] == 0
-    assert finding.found["candidates"]["VECTOR"] == {"id": segment, "ids": 250, "shared": 250}
+    assert finding.found["candidates"]["VECTOR"] == {"id": segment, "ids": 250, "shared": 250, "of": 250}
     assert (finding.remedy.action, finding.remedy.safety) == ("mend-segment-rows", "safe")
 
 
@@ -167,7 +167,7 @@ def test_the_records_of_a_lost_segment_row_are_proposed(sample: Sample) -> None:
     segment = segment_of(store, "METADATA")
     damage_menu()["metadata-segment-row-deleted"](store)
     finding = found(fx.diagnose(store), "CF110")
-    assert finding.found["candidates"]["METADATA"] == {"id": segment, "ids": 300, "shared": 250}
+    assert finding.found["candidates"]["METADATA"] == {"id": segment, "ids": 300, "shared": 250, "of": 250}
     assert finding.remedy.safety == "safe"
 
 
