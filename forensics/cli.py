@@ -33,6 +33,7 @@ _HOMES = {
     **dict.fromkeys(("plan", "apply", "repair"), "cli_repairing"),
     **dict.fromkeys(("verify", "undo", "report", "case", "export"), "cli_cases"),
     **dict.fromkeys(("timeline", "classify"), "cli_telling"),
+    "rescue": "cli_saving",
     "embedder": "cli_embedder",
 }
 """The module in which the answer of a verb is a function of its name."""

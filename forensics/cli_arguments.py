@@ -33,6 +33,7 @@ def build_parser() -> Parser:
     _embedding(verbs)
     _repairing(verbs)
     _on_a_case(verbs)
+    _saving(verbs)
     _others(verbs)
     return parser
 
@@ -165,6 +166,17 @@ def _on_a_case(verbs: Any) -> None:
     export.add_argument(
         "--anonymous", action="store_true", help="also the vectors of the index that no id maps to"
     )
+
+
+def _saving(verbs: Any) -> None:
+    rescue = _verb(
+        verbs, "rescue", "Copies deleted files of a store out of a living process that has them open."
+    )
+    rescue.add_argument(
+        "--pid", metavar="N", type=int, required=True, help="the process; do not stop it before"
+    )
+    rescue.add_argument("--to", metavar="DIR", help="a new folder for the copies (default: ./rescued-N)")
+    add_embedder(rescue)
 
 
 def _others(verbs: Any) -> None:

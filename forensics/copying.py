@@ -42,18 +42,23 @@ def copy_bytes(source: str, target: str) -> None:
     """The content alone. Nothing is left at `target` when it fails."""
     reading = open_evidence(source)
     try:
-        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        try:
-            if not _clone(reading, writing):
-                _copy_extents(reading, writing)
-            os.fsync(writing)
-        except BaseException:
-            os.unlink(target)
-            raise
-        finally:
-            os.close(writing)
+        copy_open(reading, target)
     finally:
         os.close(reading)
+
+
+def copy_open(reading: int, target: str) -> None:
+    """The same of a file that is open, whatever its name is or was."""
+    writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        if not _clone(reading, writing):
+            _copy_extents(reading, writing)
+        os.fsync(writing)
+    except BaseException:
+        os.unlink(target)
+        raise
+    finally:
+        os.close(writing)
 
 
 def _clone(reading: int, writing: int) -> bool:

@@ -72,17 +72,24 @@ def digest(path: str, like: Extents | None = None) -> tuple[str, Extents]:
     """
     descriptor = open_evidence(path)
     try:
-        size = os.fstat(descriptor).st_size
-        own = data_extents(descriptor, size)
-        extents = like if like is not None else () if hole_bytes(size, own) <= FED_AS_ZEROS else own
-        if not extents:
-            return _whole(descriptor, size, own), ()
-        for start, length in gaps(own, extents) if like else ():
-            if any(bytes(piece).strip(b"\0") for piece in pieces(descriptor, start, length)):
-                raise ValueError(f"{path} holds data at {start:,}, where there should be a hole")
-        return _of_extents(descriptor, size, extents), extents
+        return digest_open(descriptor, like)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
     finally:
         os.close(descriptor)
+
+
+def digest_open(descriptor: int, like: Extents | None = None) -> tuple[str, Extents]:
+    """The same of a file that is open, whatever its name is or was."""
+    size = os.fstat(descriptor).st_size
+    own = data_extents(descriptor, size)
+    extents = like if like is not None else () if hole_bytes(size, own) <= FED_AS_ZEROS else own
+    if not extents:
+        return _whole(descriptor, size, own), ()
+    for start, length in gaps(own, extents) if like else ():
+        if any(bytes(piece).strip(b"\0") for piece in pieces(descriptor, start, length)):
+            raise ValueError(f"holds data at {start:,}, where there should be a hole")
+    return _of_extents(descriptor, size, extents), extents
 
 
 def gaps(have: Extents, known: Extents) -> Iterator[Extent]:

@@ -38,7 +38,7 @@ def options() -> list[tuple[str, str]]:
         if name not in TERMINAL_ALONE
         and verb != "lab"
         and not (name in NARROWING and name not in _heeded(verb))
-        and not (name == "case" and verb in ("copy", "explain"))
+        and not (name == "case" and verb in ("copy", "explain", "rescue"))
     ]
 
 
@@ -101,6 +101,6 @@ def test_no_option_is_forgotten_here() -> None:
             "case",
             "export",
         ),
-        *("copy", "explain", "foretell", "past", "timeline", "classify", "embedder"),
+        *("copy", "explain", "foretell", "past", "timeline", "classify", "embedder", "rescue"),
     }
     assert len(options()) > 60
