@@ -232,6 +232,7 @@ class Plan(_Shown):
     losses: tuple[Mapping[str, Json], ...] = ()
     alternatives: tuple[Mapping[str, Json], ...] = ()
     embedding: Mapping[str, Json] | None = None
+    room: Mapping[str, Json] = field(default_factory=dict)
     options: Mapping[str, Json] = field(default_factory=dict)
 
     @property

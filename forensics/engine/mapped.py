@@ -14,6 +14,8 @@ from forensics.engine import EF_STAGES, Added, SelfSearch, check_batch, check_wr
 from forensics.engine.child import run_child, work_folder
 from forensics.engine.limits import roomy_folder
 from forensics.errors import ChildFailed, NoSpace, Refused
+from forensics.memory import available_memory
+from forensics.repair.adding import native_memory
 from forensics.sources import normalised
 from forensics.writers.draft_maps import level0_summary, sound_header
 
@@ -62,6 +64,25 @@ def mapped_self_search(
     request = {"operation": "query_self", "directory": str(directory), "space": space, "k": k, "ef": list(ef)}
     answer = _child(request, {"elements": np.asarray(asked, np.int64)}, 600 + PER_ELEMENT * len(asked))
     return SelfSearch(answer["asked"], answer["missing"], answer["hopeless"], answer["near"])
+
+
+def mapped_query(
+    directory: Path, space: str, dim: int, vectors: np.ndarray, *, k: int = 10, ef: int = 200
+) -> np.ndarray:
+    """As `native_query`, on maps."""
+    if sound_header(directory).dim != dim:
+        raise Refused(f"{directory.name} holds vectors of another dimension than {dim}.")
+    queries = normalised(vectors)[0] if space == "cosine" else vectors
+    request = {"operation": "query", "directory": str(directory), "space": space, "k": k, "ef": ef}
+    return _child(request, {"queries": queries.astype(np.float32)}, 600 + PER_ELEMENT * len(queries))[
+        "nearest"
+    ]
+
+
+def fits_natively(directory: Path) -> bool:
+    """True where this machine has the memory for hnswlib to load the index of `directory`."""
+    header, free = sound_header(directory), available_memory()
+    return free is None or native_memory(header, header.dim, 0) <= free
 
 
 def _child(request: Mapping[str, Any], arrays: Mapping[str, np.ndarray], timeout: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def run(request: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Does `request["operation"]`, add or query_self, with the arrays in `folder`; says what memory it took."""
+    """Does `request["operation"]`, add, query or query_self, with the arrays in `folder`; says what memory it took."""
     sys.path.insert(0, request["home"])
     answer = OPERATIONS[request["operation"]](request, Path(folder))
     return {**answer, "peak": _peak()}
@@ -50,6 +50,18 @@ def query_self(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"asked": found.asked}
 
 
+def query(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The labels found nearest to each of queries.npy (n, dim) go to nearest.npy (n, k)."""
+    import numpy as np
+
+    from forensics.writers.mapped_search import search_for
+
+    queries = np.load(folder / "queries.npy")
+    found = search_for(Path(request["directory"]), request["space"], queries, request["k"], request["ef"])
+    np.save(folder / "nearest.npy", found)
+    return {"asked": len(queries)}
+
+
 def _peak() -> dict[str, int]:
     """Bytes: the peak of what this process had in memory, files included, and what of it was its own at the end."""
     names = {"VmHWM:": "resident", "RssAnon:": "anonymous"}
@@ -60,4 +72,4 @@ def _peak() -> dict[str, int]:
         return {names[row[0]]: int(row[1]) * 1024 for row in rows if row[0] in names}
 
 
-OPERATIONS = {"add": add, "query_self": query_self}
+OPERATIONS = {"add": add, "query": query, "query_self": query_self}

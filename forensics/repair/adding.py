@@ -37,7 +37,7 @@ class Adding:
 def adding(site: Site, count: int) -> Adding:
     """How `count` vectors of a collection will be added: as chosen, else by hnswlib where its memory is there."""
     header, dim = site.header, site.dim or 0
-    native = native_memory(header, dim, count, _links(site))
+    native = native_memory(header, dim, count, site.options.max_elements or 0) + _links(site)
     mapped = mapped_memory(header, dim, count)
     chosen, free = site.options.add, available_memory()
     if chosen is not None:
@@ -47,12 +47,14 @@ def adding(site: Site, count: int) -> Adding:
     return Adding(MAPPED, native, mapped, _too_much(native, mapped, free))
 
 
-def native_memory(header: Header | None, dim: int, count: int, links: int = 0) -> int:
-    """Bytes that hnswlib needs to load an index with room for `count` more, and the vectors that are given to it."""
+def native_memory(header: Header | None, dim: int, count: int, capacity: int = 0) -> int:
+    """Bytes that hnswlib needs to load an index with room for `count` more, `capacity` at least, and the vectors that
+    are given to it.
+    """
     held = 0 if header is None else header.cur_element_count
-    room = max(held + count, 0 if header is None else header.max_elements)
+    room = max(held + count, capacity, 0 if header is None else header.max_elements)
     each = 4 * dim + 140 if header is None else header.size_data_per_element
-    return STARTED + room * (each + BESIDE) + links + 8 * dim * count
+    return STARTED + room * (each + BESIDE) + 8 * dim * count
 
 
 def mapped_memory(header: Header | None, dim: int, count: int) -> int:

@@ -4,22 +4,19 @@ anywhere.
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.errors import Refused
 from forensics.model import Action, Diagnosis, Effect, Finding, Plan
-from forensics.readers.database import DATABASE
-from forensics.readers.hnsw import FileFacts, file_facts
 from forensics.repair.alternatives import alternatives
 from forensics.repair.effects import effect_of, losses_of, losses_without_site, untouched
 from forensics.repair.embedding import Embedder
 from forensics.repair.embedding_bill import bill
 from forensics.repair.foreign import VOUCH
+from forensics.repair.needs import room_of
 from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import GRAPH, STRUCTURAL, Proposal, merged, propose
 from forensics.repair.prospect import MISPLACED, home_of
@@ -77,7 +74,8 @@ def _planned(store: Store, diagnosis: Diagnosis, options: RepairOptions) -> Plan
         embedding=bill(sites.values(), [item.action for item in approved], options),
         options=_located(options).to_json(),
     )
-    return replace(plan, remaining=(*plan.remaining, *_space_short(plan, store)))
+    room = room_of(store, plan.approved, effects, sites)
+    return replace(plan, remaining=(*plan.remaining, *_space_short(room, store)), room=room)
 
 
 def in_doubt(actions: Iterable[Action]) -> tuple[str, ...]:
@@ -91,21 +89,10 @@ def _located(options: RepairOptions) -> RepairOptions:
     return options.having_found(None if embedder is None else embedder.file)
 
 
-def _space_short(plan: Plan, store: Store) -> tuple[str, ...]:
+def _space_short(room: Mapping[str, Any], store: Store) -> tuple[str, ...]:
     """CF009 where the draft of the plan would not fit beside the store; `apply` then refuses before it writes."""
-    if not plan.approved or not isinstance(store.tree, PlainTree):
-        return ()
-    touched = {action.collection for action in plan.approved}
-    folders = [c.vector_segment_id for c in store.collections if c.name in touched and c.vector_segment_id]
-    needed = sum(_allocated(store.path / name) for name in (DATABASE, *folders))
-    return ("CF009",) if needed > shutil.disk_usage(store.path).free else ()
-
-
-def _allocated(path: Path) -> int:
-    """Bytes on the disk of a file, or of the files of a directory."""
-    files = list(path.iterdir()) if path.is_dir() and not path.is_symlink() else [path]
-    facts = (file_facts(file) for file in files)
-    return sum(fact.allocated for fact in facts if isinstance(fact, FileFacts))
+    short = room["needs"]["disk"] > room["free"]["disk"]
+    return ("CF009",) if short and isinstance(store.tree, PlainTree) else ()
 
 
 def _idle(found: Finding) -> bool:

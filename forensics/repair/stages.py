@@ -36,6 +36,7 @@ def plan_from_json(row: Mapping[str, Json]) -> Plan:
         losses=tuple(row["losses"]),
         alternatives=tuple(row.get("alternatives", ())),  # a plan of before has none
         embedding=row.get("embedding"),
+        room=row.get("room", {}),
         options=row["options"],
     )
 

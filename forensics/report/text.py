@@ -24,6 +24,7 @@ from forensics.report.repair_summary import (
     records_sentence,
     verified_sentence,
 )
+from forensics.report.room import room_sentence
 from forensics.report.summary import (
     above_notes,
     as_json,
@@ -176,6 +177,7 @@ def plan_text(plan: Json) -> str:
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
         embedding_text(data),
+        wrapped(room_sentence(data)),
         _losses_text(data["losses"]),
         choices_text(data),
         _codes_text(data),

@@ -20,9 +20,10 @@ from forensics.readers.link_walk import LinkWalk
 
 FOLLOWED = 6
 """Open elements whose neighbours are looked at in one step while links are sought."""
-RESIDENT = 32 << 20
+RESIDENT = 64 << 20
 """Bytes of the maps that may be read before their pages are given back: what stays of them in this process."""
-PAGE = 4096
+AROUND = 1 << 16
+"""Bytes that Linux maps around a page that is touched."""
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -151,7 +152,7 @@ class MappedGraph:
     def vectors(self, elements: np.ndarray) -> np.ndarray:
         """(k, dim) float32, copied; gives pages back when enough were read."""
         size = self.level0.itemsize
-        self.touched += len(elements) * (size // PAGE + 2) * PAGE
+        self.touched += len(elements) * max(size, AROUND)
         if self.touched > RESIDENT:
             self.touched = 0
             for each in self.maps:

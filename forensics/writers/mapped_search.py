@@ -56,9 +56,27 @@ def search_themselves(
     return Searched(len(asked), left[order], asked[~finite], near.reshape(-1, k)[order])
 
 
+def search_for(directory: Path, space: str, queries: np.ndarray, k: int, ef: int) -> np.ndarray:
+    """(n, k) int64 labels found nearest to each of `queries` (n, dim; cosine: of length 1); -1 where there are fewer."""
+    header, walk = sound_header(directory), sound_walk(directory)
+    size = header.cur_element_count * layout.element_size(header.dim, header.M)
+    with ExitStack() as held:
+        level0 = held.enter_context(mapped(directory / layout.LEVEL0_FILE, size, write=False))
+        links = held.enter_context(mapped(directory / layout.LINKS_FILE, walk.end, write=False))
+        graph = MappedGraph.of(space, header, level0, links, walk, followed=1)
+        found = [_reached(graph, header, np.asarray(each), max(ef, k))[:k] for each in queries]
+        return np.array([_padded(graph.level0["label"][at].astype(np.int64), k) for at in found]).reshape(
+            -1, k
+        )
+
+
 def _ends(graph: MappedGraph, header: layout.Header, element: int, ef: int) -> np.ndarray:
     """Where a search for the vector of `element` ends, nearest first."""
-    query = graph.vectors(np.array([element]))[0]
+    return _reached(graph, header, graph.vectors(np.array([element]))[0], ef)
+
+
+def _reached(graph: MappedGraph, header: layout.Header, query: np.ndarray, ef: int) -> np.ndarray:
+    """The elements that a search for `query` (dim,) ends at, nearest first."""
     start = graph.descend(query, header.enterpoint, header.maxlevel, 1)
     return graph.search(query, start, ef)[0]
 

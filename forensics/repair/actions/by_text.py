@@ -9,6 +9,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.engine import native_query
+from forensics.engine.mapped import fits_natively, mapped_query
 from forensics.errors import ForensicsError, MissingPackage
 from forensics.model import Test
 from forensics.repair.draft import Draft
@@ -18,6 +19,8 @@ from forensics.store import Collection
 from forensics.witness import same_vectors
 
 K = 10
+ASKED = 200
+"""How many of those that were embedded again are queried by their text."""
 
 
 def found_by_text(draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder) -> Test:
@@ -58,7 +61,10 @@ def _asked(draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder
 
 
 def _nearest(draft: Draft, new: Collection, relative: str, made: np.ndarray) -> np.ndarray:
-    """(n, K) labels."""
+    """(n, K) labels; on maps where hnswlib could not load the index."""
+    there = draft.resolve(relative)
+    if not fits_natively(there):
+        return mapped_query(there, new.settings.space, made.shape[1], made, k=K)
     folder = draft.scratch / "by-text"
     try:
         directory = draft.materialise(folder, relative)
