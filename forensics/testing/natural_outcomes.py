@@ -17,8 +17,9 @@ from forensics.seal import compare, describe, seal
 from forensics.testing.embedder import DIMENSION, embed
 from forensics.testing.natural_corpus import Case, interpreter, newest_writer
 from forensics.testing.oracle import Told, judge
+from forensics.testing.outcome_checks import recall_of, sentences, silence, undone
 from forensics.testing.outcome_facts import ONE_STEP, copied, database_of
-from forensics.testing.outcome_proof import BY_ITSELF, recall_of, sentences, silence, undone
+from forensics.testing.outcome_proof import BY_ITSELF
 from forensics.testing.outcomes import commit
 from forensics.testing.showing import EMBEDDER
 

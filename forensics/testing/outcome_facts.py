@@ -201,6 +201,18 @@ def mapped(store: Path, segments: Mapping[str, str]) -> dict[str, np.ndarray]:
         return {}
 
 
+def norms_of(store: Path, segments: Mapping[str, str]) -> dict[str, float]:
+    """id → what length.bin says of it; for an index that has its id map."""
+    index = Index(store)
+    index.directory = store / segments["VECTOR"]
+    norms = np.fromfile(index.path("length.bin"), dtype="<f4")
+    with index.id_map() as id_map, index.level0() as level0:
+        place = dict(zip(level0["label"].tolist(), range(len(level0)), strict=True))
+        return {
+            id: float(norms[place[label]]) for id, label in id_map["id_to_label"].items() if label in place
+        }
+
+
 def set_aside(case: Path) -> set[str]:
     """The ids of the records that the case keeps instead of the store."""
     lines = (

@@ -6,7 +6,7 @@ store's own release lives on with it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,30 +14,26 @@ from typing import Any
 import numpy as np
 
 import forensics as fx
-from forensics.absent import Absent
-from forensics.engine.control import fresh_graph
 from forensics.errors import ForensicsError
-from forensics.readers.hnsw import HnswFiles
-from forensics.recall import measure_recall
-from forensics.seal import Manifest, compare, describe, seal
+from forensics.seal import compare, describe, seal
 from forensics.testing.living_on import Truth, lives_on
 from forensics.testing.natural_corpus import interpreter
 from forensics.testing.outcome_bases import BYSTANDER, STRUCK, Base
+from forensics.testing.outcome_checks import names_in, recall_of, same_graph, sentences, silence, some, undone
 from forensics.testing.outcome_facts import (
+    ONE_STEP,
     Rows,
     back,
     collection_hash,
     copied,
     mapped,
+    norms_of,
     queued,
     rows_of,
     segments_now,
     set_aside,
 )
-from forensics.testing.showing import diagnosed
 
-SEARCHED = 100
-"""ef of the searches that measure recall, as chromadb's own default."""
 BY_ITSELF = "did not pass its verification"
 """A plan that its own verification refuses promised too much."""
 
@@ -91,6 +87,7 @@ class Proof:
     refused: str = ""
     applied: bool = False
     lost: int = 0
+    norms: int = 0
     back: int = 0
     recall: str = ""
     failed: list[str] = field(default_factory=list[str])
@@ -103,17 +100,24 @@ class Proof:
             return "in part" if self.applied else "refused"
         if not self.applied:
             return "nothing to repair"
-        return f"healed, {self.lost} lost as listed" if self.lost else "healed"
+        norms = f"healed, {self.norms} norms lost as listed" if self.norms else "healed"
+        return f"healed, {self.lost} lost as listed" if self.lost else norms
 
     @property
     def line(self) -> dict[str, Any]:
-        told = {"outcome": self.outcome, "left": self.left, "back": self.back, "lost": self.lost}
+        told = {
+            "outcome": self.outcome,
+            "left": self.left,
+            "back": self.back,
+            "lost": self.lost,
+            "norms": self.norms,
+        }
         return told | {"refused": self.refused, "recall": self.recall}
 
 
 def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Proof:
     """The plan of the case, carried out, and everything that must hold afterwards."""
-    sealed, around = seal(store), _names(store.parent)
+    sealed, around = seal(store), names_in(store.parent)
     sentence = "; ".join(sentences(plan))
     try:
         result = fx.apply(case, yes=True, nobody_else=True)
@@ -130,36 +134,21 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
             failed += _lives(before, store, STRUCK)
         return Proof(plan.findings, plan.remaining, sentence, back=len(got & before.still), failed=failed)
     got = back(store, before.truth, before.segments[STRUCK])
-    recall, failed = recall_of(store / before.segments[STRUCK]["VECTOR"], before.truth.space)
+    index = before.segments[STRUCK]["VECTOR"]
+    same = same_graph(before.base.store / index, store / index) or same_graph(
+        before.struck / index, store / index
+    )
+    recall, failed = ("", []) if same else recall_of(store / index, before.truth.space)
     failed += [] if result["verified"] else ["not verified"]
     failed += silence(store, plan, deep=deep, embedder=embedder)
     failed += [*_ids_and_texts(before, store, case, plan), *_vectors(before, plan, got, set_aside(case))]
     failed += [*_beside(before, store), *_litter(before, store)]
     if not plan.remaining and not failed:
-        failed += _lives(before, store, STRUCK)
+        failed += _lives(before, store, STRUCK, _of_norm_one(before, store, plan))
     failed += undone(store, case, sealed, around)
-    lost = len(_wanted(before) - got & _ids(before, store))
-    return Proof(plan.findings, plan.remaining, sentence, True, lost, len(got & before.still), recall, failed)
-
-
-def sentences(plan: fx.Plan) -> Iterator[str]:
-    """Why something stays: the actions that were not approved, and the losses."""
-    for action in plan.actions:
-        if not action.approved and set(action.codes) & set(plan.remaining):
-            yield f"{action.title}: {action.why}" if action.why else action.title
-    yield from (str(loss["reason"]) for loss in plan.losses)
-
-
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def silence(store: Path, plan: fx.Plan, *, deep: bool = False, embedder: bool = False) -> Iterator[str]:
-    """What a second diagnosis says that the plan did not leave."""
-    asked = embedder or bool(plan.options.get("embedder"))
-    said = set(diagnosed(store, deep=deep, embedder=asked).codes(notes=False)) - set(plan.remaining)
-    if said:
-        yield f"the second diagnosis says {' '.join(sorted(said))}"
+    lost, norms = len(_wanted(before) - got & _ids(before, store)), len(_of_norm_one(before, store, plan))
+    here = len(got & before.still)
+    return Proof(plan.findings, plan.remaining, sentence, True, lost, norms, here, recall, failed)
 
 
 def _wanted(before: Before) -> set[str]:
@@ -216,10 +205,6 @@ def _vectors(before: Before, plan: fx.Plan, got: set[str], aside: set[str]) -> I
         yield f"{len(missed)} vectors are on the disk, not back, and {_listed(plan)} listed as lost: {some(missed)}"
 
 
-def some(ids: set[str]) -> str:
-    return ", ".join(sorted(ids)[:3])
-
-
 def _beside(before: Before, store: Path) -> Iterator[str]:
     """The other collection is what it was before the repair; where the damage struck it, that or whole again."""
     now = collection_hash(store, before.segments[BYSTANDER])
@@ -240,37 +225,15 @@ def _litter(before: Before, store: Path) -> Iterator[str]:
         yield f"litter in the store: {', '.join(sorted(new)[:3])}"
 
 
-def undone(store: Path, case: Path, sealed: Manifest, around: set[str]) -> Iterator[str]:
-    """Undo gives back each byte, undone again the repair; after the release nothing stands beside store and case."""
-    beside = _names(store.parent) - around
-    if len(beside) != 1 and any(not (store / name).exists() for name in beside):
-        yield f"beside the store lie {', '.join(sorted(beside))}"
-    repaired = seal(store)
-    fx.undo(case, nobody_else=True)
-    if changes := compare(sealed, seal(store)):
-        yield f"undo is not byte for byte: {describe(changes)}"
-    fx.undo(case, nobody_else=True)
-    if changes := compare(repaired, seal(store)):
-        yield f"undoing the undo is not byte for byte: {describe(changes)}"
-    fx.release(case)
-    if names := _names(store.parent) - around:
-        yield f"after the release: {', '.join(sorted(names))}"
+def _of_norm_one(before: Before, store: Path, plan: fx.Plan) -> set[str]:
+    """The ids of a cosine index whose norm the plan calls lost: their vectors have the length 1 that it then gives them."""
+    lossy = any(action.kind == "restore-lengths" and action.safety == "lossy" for action in plan.approved)
+    norms = norms_of(store, before.segments[STRUCK]) if lossy else {}
+    true = {id: float(np.linalg.norm(vector)) for id, vector in before.truth.vectors.items()}
+    return {id for id, norm in norms.items() if norm == 1 and abs(true.get(id, 1) - 1) > ONE_STEP}
 
 
-def recall_of(directory: Path, space: str) -> tuple[str, list[str]]:
-    """recall@10 of a repaired index beside that of a fresh build with the same parameters, 95 % intervals of Wilson."""
-    if not directory.is_dir():
-        return "", []
-    files = HnswFiles(directory)
-    found, fresh = measure_recall(files, space, SEARCHED), fresh_graph(files, space, SEARCHED)
-    if isinstance(found, Absent) or isinstance(fresh, Absent) or fresh.recall is None:
-        return "", []
-    worse = found.high < fresh.recall.low
-    said = f"{found.mean:.4f} [{found.interval}] beside {fresh.recall.mean:.4f} [{fresh.recall.interval}]"
-    return said, [f"recall is worse than that of a fresh graph: {said}"] if worse else []
-
-
-def _lives(before: Before, store: Path, name: str) -> list[str]:
+def _lives(before: Before, store: Path, name: str, of_norm_one: Iterable[str] = ()) -> list[str]:
     """Its own release opens a copy, finds what must be there, and goes on."""
     segments = segments_now(store, before.segments[name])
     truth, rows = before.base.truth[name], rows_of(store, segments)
@@ -281,6 +244,7 @@ def _lives(before: Before, store: Path, name: str) -> list[str]:
     for id, (row, _, _) in rows.items():
         known = id if id in truth.vectors else by_row.get(row)
         vectors |= {id: truth.vectors[known]} if known is not None else {id: given[id]} if id in given else {}
+    vectors |= {id: vectors[id] / np.linalg.norm(vectors[id].astype(np.float64)) for id in of_norm_one}
     expected = Truth(
         truth.space,
         truth.flush,

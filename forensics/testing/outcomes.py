@@ -105,7 +105,7 @@ def attempts(damage: Damage, before: Before, scratch: Path) -> Json:
     final, used = alone, dict[str, Any]()
     tidy = tuple(code for code in damage.codes if code in TIDY)
     left = alone.left or (tidy if not alone.applied else ())
-    if (left or alone.lost) and not alone.failed:
+    if (left or alone.lost or alone.norms) and not alone.failed:
         used = chosen_help(damage, before, left) if left else {"embedder": EMBEDDER, "also": (before.older,)}
         final = attempt(damage, before, scratch / "helped", used) if used else alone
     failed = [*alone.failed, *(final.failed if final is not alone else [])]
