@@ -49,13 +49,23 @@ def reconcile(
 
 
 def rebuild(
-    store: Store | Where, collection: str | None = None, *, case: Where | None = None, **choices: Any
+    store: Store | Where,
+    collection: str | None = None,
+    *,
+    M: int | None = None,
+    ef_construction: int | None = None,
+    threads: int | None = None,
+    case: Where | None = None,
+    **choices: Any,
 ) -> dict[str, Json]:
     """The index of that collection (default: of all) is built again from all its vectors, sound or not.
 
-    Deleted elements are gone, space, M and ef_construction stay. Everything else is as in `reconcile`.
+    Deleted elements are gone; the space stays, M and ef_construction as well unless they are given, which the settings
+    then say too. On all cores unless `threads` is given; 1 gives the same files every time. Else as `reconcile`.
     """
-    return reconcile(store, case=case, rebuild=("*" if collection is None else collection,), **choices)
+    named = ("*" if collection is None else collection,)
+    given = {"M": M, "ef_construction": ef_construction, "threads": threads}
+    return reconcile(store, case=case, rebuild=named, **given, **choices)
 
 
 def _keep(case: Case, found: Diagnosis, plan: Plan) -> None:

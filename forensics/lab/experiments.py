@@ -50,7 +50,7 @@ class Deletion:
 
 
 @contextmanager
-def _scratch(sample: str) -> Generator[Path]:
+def scratch(sample: str) -> Generator[Path]:
     """A restored sample in a folder that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="forensics-experiment-"))
     try:
@@ -61,7 +61,7 @@ def _scratch(sample: str) -> Generator[Path]:
 
 def delete_the_index_directory(sample: str = PURGED) -> Deletion:
     """Deletes the index directory of a copy of a healthy sample and asks the engine, in a child."""
-    with _scratch(sample) as store:
+    with scratch(sample) as store:
         with fx.open_store(store) as opened:
             collection = opened.collections[0]
             name, records, queued = collection.name, *_counts(collection)
@@ -126,7 +126,7 @@ class Rebuilt:
 
 def rebuild_without_loss(sample: str = PURGED) -> Rebuilt:
     """Builds the whole index of a copy of a healthy sample anew, and compares ids and vectors before and after."""
-    with _scratch(sample) as store:
+    with scratch(sample) as store:
         ids, vectors = _contents(store)
         result = fx.rebuild(store, case=store.parent / "case")
         ids_after, vectors_after = _contents(store)

@@ -118,6 +118,25 @@ def test_the_index_has_room_for_its_records_and_more(
     assert room >= (1000 if asked == 1000 else 330 if asked is None else 300)
 
 
+def test_single_calls_do_the_whole(tmp_path: Path) -> None:
+    """The ids before, the smallest repair, the ids after, a new index with other parameters: each leaves its case."""
+    store = samples.restore("1.5.9/set-aside", tmp_path / "store")
+    assert any(not each.equal for each in fx.diff_ids(store).values())
+    first = fx.reconcile(store, case=tmp_path / "first", engine="none", nobody_else=True)
+    assert (first["verified"], first["remaining"]) == ("checks", [])
+    (terms,) = fx.diagnose(store).collections
+    assert [len(each.only_left) for each in fx.diff_ids(store).values()] == [terms.pending]
+    second = fx.rebuild(
+        store, case=tmp_path / "second", M=6, ef_construction=40, engine="none", nobody_else=True
+    )
+    assert (second["verified"], settings_of(store)[1:]) == ("checks", (6, 40))
+    assert not any(each.only_left for each in fx.diff_ids(store).values())
+    for case in ("first", "second"):
+        assert {"diagnosis.json", "plan.json", "verdict.json", "result.json"} <= {
+            path.name for path in (tmp_path / case).iterdir()
+        }
+
+
 # --- the queue ----------------------------------------------------------------------------------------------
 
 
