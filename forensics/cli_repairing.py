@@ -189,6 +189,8 @@ def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
 
 def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
     """What became of it on one screen, and where its case is; `why` it was refused."""
+    from forensics.repair.failures import as_it_went
+    from forensics.repair.stages import plan_of
     from forensics.report.brief import repaired_text, stopped_text
     from forensics.report.text import result_text
     from forensics.verbs_case import was_applied
@@ -197,7 +199,7 @@ def _told(case: Case, result: Mapping[str, Any], why: str | None) -> str:
     before = case.read_json("diagnosis.json") if case.has("diagnosis.json") else None
     if before is None or result.get("to") or (why is None and not result["applied"]):
         return f"{_with_stays(result, result_text(result))}\n\n{folder}{_proof(case, result)}"
-    plan = case.read_json("plan.json")
+    plan = as_it_went(case, plan_of(case)).to_json()
     if why is not None and was_applied(case):
         return f"Nothing was changed. {why}\n\n{folder}"
     if why is not None:

@@ -20,12 +20,13 @@ from forensics.model import Diagnosis, Effect, Plan, Test, Verdict
 from forensics.proof.claims import write_claims
 from forensics.repair import comparison
 from forensics.repair.actions.asking import ask_engine, was_skipped
-from forensics.repair.actions.by_text import found_by_text
+from forensics.repair.actions.by_text import ASKED, found_by_text
 from forensics.repair.actions.marks import watermark_problems
 from forensics.repair.actions.work import OwnStore, digests, load_embedder, open_draft, unmapped_file
 from forensics.repair.comparison_vectors import kept_vectors, restored_vectors
 from forensics.repair.draft import Draft
 from forensics.repair.effects import reachable
+from forensics.repair.failures import as_it_went, unembedded
 from forensics.repair.options import RepairOptions
 from forensics.repair.planner import in_doubt
 from forensics.repair.proposals import GRAPH
@@ -41,6 +42,7 @@ from forensics.repair.recovery.ground import found_beside, ground_of, told_from
 from forensics.repair.stages import plan_of
 from forensics.sources import QUEUE
 from forensics.store import Collection, Store, VectorSegment, open_store
+from forensics.witness import seeded_sample
 
 Progress = Callable[[str, float], None]
 AFTER = "diagnosis-after.json"
@@ -55,17 +57,20 @@ def verify_draft(
 
     Leaves the diagnosis of the draft and the provenance of every record of a touched index in the case.
     """
-    say = progress or (lambda text, share: None)
+    say, plan = progress or (lambda text, share: None), as_it_went(case, plan)
     with OwnStore(case.store) as found, ground_of(plan, found) as before, open_draft(draft) as after:
         say("the same checks again", 0.65)
         diagnosis = _again(case, after, plan)
         case.write_json(AFTER, diagnosis.to_json())
         origins = origins_of(case, plan)
         effects = told_from(found, plan, comparison.measured(before, after, plan, embedded_again(origins)))
-        tests = [comparison.gone(plan, diagnosis), comparison.nothing_new(_known(case, plan), diagnosis, plan)]
+        tests = [
+            comparison.gone(plan, diagnosis),
+            comparison.nothing_new(_known(case, plan), diagnosis, plan),
+        ]
         tests += [comparison.as_predicted(plan.effects, effects), _watermarks(after, before)]
         tests.append(comparison.tables_kept(before, after, plan))
-        tests += comparison.not_shown(plan)
+        tests += [*comparison.not_shown(plan), *unembedded(case, plan)]
         for name in _touched(plan):
             tests += _collection_tests(
                 case, plan, draft, before.collection(name), after.collection(name), origins[name]
@@ -86,7 +91,7 @@ def verify_draft(
 
 def verify_case(case: Case, *, engine: str | None = None, progress: Progress | None = None) -> Verdict:
     """The same on the store as it is now, after the swap. Raises UsageError before it was applied."""
-    plan = plan_of(case)
+    plan = as_it_went(case, plan_of(case))
     if not case.has("result.json"):
         raise UsageError(f"The plan of the case {case.folder} has not been applied yet.")
     with open_store(case.store) as store:
@@ -97,6 +102,7 @@ def verify_case(case: Case, *, engine: str | None = None, progress: Progress | N
             comparison.nothing_new(_known(case, plan), diagnosis, plan),
             _watermarks(store),
             *comparison.not_shown(plan),
+            *unembedded(case, plan),
         ]
         tests += [
             comparison.ids_agree(store.collection(e.collection), e.lost)
@@ -197,13 +203,13 @@ def _ids_in(path: Path) -> list[str]:
 
 
 def _by_text(case: Case, draft: Draft, plan: Plan, new: Collection, origins: list[Origin]) -> Iterator[Test]:
-    """What was embedded again, and what got another vector than one of another record, asked for by its text."""
+    """What was embedded again, at most 200 of it, and what got another vector than one of another record, asked for by
+    its text.
+    """
     taken = _unmapped(case, new.name)
-    again = [
-        line.id
-        for line in origins
-        if line.origin == "embedded again" or (line.id in taken and line.origin != QUEUE)
-    ]
+    made = [line.id for line in origins if line.origin == "embedded again"]
+    sample = {made[i] for i in seeded_sample(len(made), ASKED).tolist()}
+    again = [line.id for line in origins if line.id in sample or (line.id in taken and line.origin != QUEUE)]
     embedder = load_embedder(RepairOptions.from_json(plan.options))
     if again and embedder is not None:
         yield found_by_text(draft, new, again, embedder)

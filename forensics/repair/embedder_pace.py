@@ -20,7 +20,7 @@ LONGEST = 60.0
 """Seconds between two attempts, unless the service asks for more."""
 PATIENCE = 900.0
 """Seconds that a service may ask for before the work is given up for now."""
-HOPELESS = 3
+HOPELESS = 16
 """Texts that fail one by one, before any was embedded, until the embedder itself is taken to be at fault."""
 AGAIN = frozenset({408, 409, 425, 429, *range(500, 600)})
 NEVER = frozenset({401, 402, 403, 404})

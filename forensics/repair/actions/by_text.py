@@ -21,6 +21,8 @@ from forensics.witness import same_vectors
 K = 10
 ASKED = 200
 """How many of those that were embedded again are queried by their text."""
+ASKED = 200
+"""How many of those that were embedded again are queried by their text."""
 
 
 def found_by_text(draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder) -> Test:

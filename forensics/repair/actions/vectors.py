@@ -20,6 +20,7 @@ from forensics.repair.actions.marks import set_watermark
 from forensics.repair.actions.names import element_of, keep_left_out
 from forensics.repair.actions.replacing import relink_elements, replace_vectors, retire_spoiled
 from forensics.repair.actions.work import Work, new_map, with_ids
+from forensics.repair.failures import keep_failures
 from forensics.repair.holdings import CLAIMED, EMBED, FLAGGED, INDEXED, PENDING, PROVED, SOURCE, USER
 from forensics.repair.site import Site
 from forensics.sources import QUEUED, Sources, documents, fetch, find_sources
@@ -49,6 +50,13 @@ class Batch:
         floats = np.empty((count, dim), dtype=np.float32)
         return cls(ids, floats, floats.copy(), np.ones(count, np.float32), np.zeros(count, bool), [])
 
+    def without(self, places: list[int]) -> Batch:
+        """The same without those rows."""
+        left = np.setdiff1d(np.arange(len(self.ids)), places)
+        ids, origin = ([column[i] for i in left.tolist()] for column in (self.ids, self.origin))
+        raw, stored, norms, exact = (each[left] for each in (self.raw, self.stored, self.norms, self.exact))
+        return Batch(ids, raw, stored, norms, exact, origin)
+
     def rows(self, labels: np.ndarray) -> Iterator[tuple[object, ...]]:
         """The provenance of each record."""
         for name, label, exact, (kind, place, ref, current, proof) in zip(
@@ -57,8 +65,10 @@ class Batch:
             yield name, label, kind, place, ref, exact, current, proof
 
 
-def gather(site: Site, positions: np.ndarray) -> Batch:
-    """The vectors of the records at these positions of `site.holdings`, from where the holdings say."""
+def gather(work: Work, site: Site, positions: np.ndarray) -> Batch:
+    """The vectors of the records at these positions of `site.holdings`, from where the holdings say; without those whose
+    document cannot be embedded.
+    """
     holdings, dim = site.holdings, site.dim
     if holdings is None or dim is None:
         raise Refused("the records or their dimension cannot be read.")
@@ -67,9 +77,13 @@ def gather(site: Site, positions: np.ndarray) -> Batch:
     state = holdings.state[positions]
     _from_level0(site, batch, positions, np.flatnonzero(np.isin(state, (INDEXED, FLAGGED, PROVED, CLAIMED))))
     _from_elsewhere(site, batch, np.flatnonzero(np.isin(state, (SOURCE, PENDING))))
-    _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
+    failed = _from_documents(site, batch, np.flatnonzero(state == EMBED), dim)
+    keep_failures(work, {batch.ids[at]: reason for at, reason in failed.items()})
+    batch = batch.without(list(failed)) if failed else batch
     if not np.isfinite(batch.raw).all():
         raise Refused("a vector that should be added has components that are not finite numbers.")
+    if failed and not batch.ids:
+        raise Refused(f"nothing could be embedded: the embedder {next(iter(failed.values()))}.")
     return batch
 
 
@@ -127,13 +141,14 @@ def _from_user(site: Site, batch: Batch, sources: Sources, mine: np.ndarray, ind
         batch.raw[at] = files[str(sources.origin[i])].vectors[sources.ref[i]]
 
 
-def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> None:
+def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> dict[int, str]:
+    """Row of the batch → why its document cannot be embedded."""
     if not mine.size:
-        return
+        return {}
     if site.embedder is None:
         raise Refused("the plan embeds documents again, but no embedder is named.")
     texts = documents(site.collection, [batch.ids[i] for i in mine.tolist()])
-    batch.raw[mine] = site.embedder([text or "" for text in texts], dim)
+    batch.raw[mine], failed = site.embedder.tolerant([text or "" for text in texts], dim)
     for at in mine.tolist():
         batch.origin[at] = (
             "embedded again",
@@ -142,6 +157,7 @@ def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> Non
             True,
             site.trial.reason if site.trial else "",
         )
+    return {int(mine[i]): reason for i, reason in failed.items()}
 
 
 def add_missing_vectors(work: Work) -> Report:
@@ -155,22 +171,22 @@ def add_missing_vectors(work: Work) -> Report:
     positions = np.flatnonzero(site.holdings.mask(SOURCE, EMBED))
     if not positions.size:
         return {"added": 0}
-    batch = gather(site, positions)
+    batch = gather(work, site, positions)
     first = next_label(site)
-    labels = np.arange(first, first + len(positions), dtype=np.int64)
+    labels = np.arange(first, first + len(batch.ids), dtype=np.int64)
     directory = work.whole(segment)
     retire_spoiled(work, site, directory)
-    work.tell(f"adding {len(positions)} vectors", 0.3)
+    work.tell(f"adding {len(labels)} vectors", 0.5)
     space = site.collection.settings.space
     add = mapped_add if work.on_maps() else native_add
-    room = capacity(work, site, header.cur_element_count + len(positions))
+    room = capacity(work, site, header.cur_element_count + len(labels))
     added = add(directory, space, header.dim, batch.raw, labels, room)
     patch_exact(directory, space, labels, batch)
     zero_unused(directory, space, header.cur_element_count)
     mapping = {**site.mapping, **dict(zip(batch.ids, labels.tolist(), strict=True))}
     work.save_map(site, with_ids(site.id_map, mapping, int(labels[-1])))
     work.keep_provenance(batch.rows(labels))
-    return {"added": len(positions), "elements": added.count, "seconds": dict(added.seconds)}
+    return {"added": len(labels), "elements": added.count, "seconds": dict(added.seconds)}
 
 
 def patch_exact(directory: Path, space: str, labels: np.ndarray, batch: Batch) -> None:
@@ -197,15 +213,15 @@ def rebuild_segment(work: Work) -> Report:
     if segment is None or site.holdings is None or site.dim is None:
         raise Refused(f"{collection.name} has no vector segment or no dimension, so nothing can be built.")
     positions = np.flatnonzero(site.holdings.mask(*REBUILT))
-    batch = gather(site, positions)
-    labels = np.arange(1, len(positions) + 1, dtype=np.int64)
+    batch = gather(work, site, positions)
+    labels = np.arange(1, len(batch.ids) + 1, dtype=np.int64)
     keep_left_out(work, site)
     directory = work.draft.new(segment.relative)
     if directory.exists():
         shutil.rmtree(directory)
-    work.tell(f"building an index of {len(positions)} vectors", 0.3)
+    work.tell(f"building an index of {len(labels)} vectors", 0.5)
     M, ef = _parameters(work, site)
-    room, threads = capacity(work, site, len(positions)), work.options.threads_for(new_index=True)
+    room, threads = capacity(work, site, len(labels)), work.options.threads_for(new_index=True)
     space = collection.settings.space
     native_build(
         directory, space, batch.raw, labels, M=M, ef_construction=ef, max_elements=room, threads=threads
@@ -217,7 +233,7 @@ def rebuild_segment(work: Work) -> Report:
     if collection.store.is_modern or not isinstance(collection.vector_watermark_row, Absent):
         set_watermark(work, site, segment.id, rebuilt_watermark(site))
     work.keep_provenance(batch.rows(labels))
-    return {"elements": len(positions), "M": M, "ef_construction": ef}
+    return {"elements": len(labels), "M": M, "ef_construction": ef}
 
 
 def _map_of(site: Site, mapping: dict[str, int]) -> IdMap:
