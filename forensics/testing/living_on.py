@@ -29,7 +29,7 @@ product more of them."""
 CHANGED = 5
 """Records that are upserted, and as many that are deleted, of those that were there at the start."""
 CALL = 50
-LOOKS = ("at first", "after adding", "after changing", "killed after adding again")
+LOOKS = ("at first", "after adding", "killed after changing and adding again")
 FIRST_FRESH = 70_000
 Documents = dict[str, str | None]
 Metadata = dict[str, Scalar]
@@ -110,10 +110,10 @@ class Life:
 
     def whole(self) -> list[str]:
         """The whole life; it ends with the first look that shows something wrong."""
-        for turn, step in enumerate((self._nothing, self._add, self._change, self._add)):
+        for turn, step in enumerate((self._nothing, self._add, self._change)):
             for name in self.truths:
                 step(name, turn)
-            self._reopen(killed=turn == 3)
+            self._reopen(killed=turn == 2)
             self.doing = (
                 f"{('at first', 'after adding', 'after changing', 'killed after adding again')[turn]}"
             )
@@ -139,7 +139,7 @@ class Life:
         self._write(name, "add", fresh(count, start=FIRST_FRESH + 2_000 * turn))
 
     def _change(self, name: str, turn: int) -> None:
-        """Upserts some of the first records and a new one, deletes some, and one that was added."""
+        """Upserts some of the first records and a new one, deletes some, and one that was added; then adds again."""
         truth, chance = self.truths[name], random.Random(turn)
         there = sorted(id for id, text in truth.documents.items() if text)
         chosen = chance.sample(there, min(2 * CHANGED, len(there) // 2 * 2))
@@ -149,6 +149,7 @@ class Life:
         deleted = [*chosen[half:], added]
         self.ask("delete", name, ids=deleted)
         self.truths[name] = self.truths[name].without(deleted)
+        self._add(name, turn)
 
     def _write(self, name: str, how: str, records: Sequence[Record]) -> None:
         for start in range(0, len(records), CALL):

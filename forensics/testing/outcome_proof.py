@@ -142,7 +142,7 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
     failed += [] if result["verified"] else ["not verified"]
     failed += silence(store, plan, deep=deep, embedder=embedder)
     failed += [*_ids_and_texts(before, store, case, plan), *_vectors(before, plan, got, set_aside(case))]
-    failed += [*_beside(before, store), *_litter(before, store)]
+    failed += [*_beside(before, store, plan), *_litter(before, store)]
     if not plan.remaining and not failed:
         failed += _lives(before, store, STRUCK, _of_norm_one(before, store, plan))
     failed += undone(store, case, sealed, around)
@@ -205,14 +205,14 @@ def _vectors(before: Before, plan: fx.Plan, got: set[str], aside: set[str]) -> I
         yield f"{len(missed)} vectors are on the disk, not back, and {_listed(plan)} listed as lost: {some(missed)}"
 
 
-def _beside(before: Before, store: Path) -> Iterator[str]:
+def _beside(before: Before, store: Path, plan: fx.Plan) -> Iterator[str]:
     """The other collection is what it was before the repair; where the damage struck it, that or whole again."""
     now = collection_hash(store, before.segments[BYSTANDER])
     if now in (before.beside, before.was_beside) and now is not None:
         return
     if before.beside == before.was_beside:
         yield "the bystander collection is changed"
-    else:
+    elif not plan.remaining:
         yield from _lives(before, store, BYSTANDER)
 
 
