@@ -1,7 +1,7 @@
 """The repairs that mempalace's users ask for, by the names they have there, with the vectors that a palace still has.
 
 python examples/mempalace_repair.py PALACE --mode hnsw         the index anew, from its own vectors; nothing is embedded
-python examples/mempalace_repair.py PALACE --mode reconcile --embedder FILE.py:CALLABLE     drawers that no search finds
+python examples/mempalace_repair.py PALACE --mode reconcile --embedder FILE.py:CALLABLE     and whatever stands in the way
 python examples/mempalace_repair.py PALACE --mode max-seq-id [--also COPY]   watermarks past every write
 
 Stop mempalace first. Each repair is verified, and `forensics undo --case …` takes it back.
@@ -17,7 +17,7 @@ import forensics as fx
 
 MODES: dict[str, dict[str, Any]] = {
     "hnsw": {"rebuild": "*"},
-    "reconcile": {"only": "CF501"},
+    "reconcile": {},
     "max-seq-id": {"only": "CF203"},
 }
 

@@ -77,6 +77,7 @@ PIECES = (
             "docs/OUTCOMES.md",
         ),
     ),
+    Piece("sizes", ("-m", "benchmarks.sizes")),
     Piece("benchmarks", ("-m", "benchmarks")),
 )
 
