@@ -47,7 +47,7 @@ from forensics.witness import seeded_sample
 Progress = Callable[[str, float], None]
 AFTER = "diagnosis-after.json"
 K, EF = 10, 200
-REPLACED = ("queue", "normalised")
+REPLACED = ("queue", "normalised", "zero")
 
 
 def verify_draft(

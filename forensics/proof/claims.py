@@ -53,7 +53,7 @@ def _claim(case: Case, plan: Plan, before: Store, new: Collection) -> Json:
 
 def _replaced(name: str) -> list[str]:
     """The evidence of vectors that a repair replaced or took away from an id."""
-    kinds = [f"replaced-{how}-{name}-replace-vectors" for how in ("queue", "normalised")]
+    kinds = [f"replaced-{how}-{name}-replace-vectors" for how in ("queue", "normalised", "zero")]
     return [*kinds, f"unmapped-{name}-unmap-foreign-vectors"]
 
 

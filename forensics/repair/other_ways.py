@@ -104,5 +104,13 @@ OTHER_WAYS: Mapping[str, tuple[OtherWay, ...]] = {
     **dict.fromkeys(("CF305", "CF312"), (_TAKE_NORM,)),
 }
 
-LEFT_ALONE: Mapping[str, str] = {}
+LEFT_ALONE: Mapping[str, str] = {
+    "CF705": "no other vector of these records is known, and an embedder that reproduces the others was not given",
+    "CF111": "the tool does not guess which of two collections of one name is the right one",
+    "CF703": "the tool does not guess which of two rows of one id is the right one",
+    "CF702": "ids that differ in a blank can be two records that are meant to be two",
+    "CF801": "the store is sound; a newer client, or --target-chromadb, opens it",
+    "CF807": "the space decides what a distance means, and only its owner knows which was meant",
+    "CF810": "which of two embedders is the right one only its owner knows; embed the records of the other one again",
+}
 """Why nothing is done about a code, where the finding's own remedy does not say it."""

@@ -43,7 +43,7 @@ def index_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
         yield from doubts(site, found)
         yield from _rebuild(site, found, "it was asked for", chosen=True)
         return
-    if not found and not site.blocking:
+    if not found and not site.blocking and "CF705" not in codes:
         return
     yield from doubts(site, found)
     reason = rebuild_reason(site, found)
@@ -267,4 +267,5 @@ def _graph(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     if codes & {"CF606", "CF609", "CF608"}:
         title = "Link again every live element that does not find itself"
         why = "a new link costs a search; the rest of the graph stays"
-        yield propose("relink-elements", name, codes & {"CF606", "CF609"}, title, options, why=why)
+        of_links = codes & {"CF606", "CF608", "CF609"}
+        yield propose("relink-elements", name, of_links, title, options, heals=of_links - {"CF608"}, why=why)

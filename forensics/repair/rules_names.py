@@ -14,6 +14,7 @@ from forensics.repair.holdings import EMBED, LOST, PROVED, SOURCE
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.site import Site
 from forensics.repair.wording import from_where, how_many, is_unverified
+from forensics.repair.zeroed import replaceable, zeroed
 from forensics.words import counted
 
 MAP_LOST = frozenset({"CF401", "CF402", "CF403", "CF404", "CF405"})
@@ -175,6 +176,22 @@ def _proofs(site: Site) -> str:
     return ", ".join(f"{count} by {how}" for how, count in sorted(counts.items()) if how)
 
 
+def _zeroed(site: Site) -> Iterator[Proposal]:
+    """Zero vectors under cosine that have another vector somewhere; the others stay, and the finding with them."""
+    ids, wanted = zeroed(site)[0], replaceable(site)
+    if wanted:
+        yield propose(
+            "replace-vectors",
+            site.collection.name,
+            {"CF705"},
+            f"Write the vector that {counted(len(wanted), 'record')} of {len(ids)} have elsewhere over a zero one (kept)",
+            site.options,
+            heals={"CF705"} if len(wanted) == len(ids) else (),
+            why="from a queue row or another directory, else from the document; a zero vector is never ranked",
+            parameters={"zero": len(wanted)},
+        )
+
+
 def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     """Vectors that are missing or wrong."""
     holdings, name = site.holdings, site.collection.name
@@ -183,6 +200,7 @@ def vector_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
     if codes & {"CF504", "CF706"}:
         title = "Write the vector of the newest queue row, or the normalised one, over the wrong one (kept)"
         yield propose("replace-vectors", name, codes & {"CF504", "CF706"}, title, site.options)
+    yield from _zeroed(site)
     counts = holdings.counts()
     added, lost = counts.get(SOURCE, 0) + counts.get(EMBED, 0), counts.get(LOST, 0)
     if codes & MAP_LOST and (

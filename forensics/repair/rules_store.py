@@ -33,6 +33,7 @@ SIMPLE: Mapping[str, tuple[str, str]] = {
         "mend-configuration",
         "Write the unreadable configuration anew from the settings that are known",
     ),
+    "CF805": ("mend-configuration", "Give the configuration the _type that clients before 1.0 look for"),
     "CF806": ("mend-configuration", "Remove the hnsw: settings that Chroma does not know"),
     "CF813": ("restore-tenants", "Insert the missing rows of tenants and databases"),
 }

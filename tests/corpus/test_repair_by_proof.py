@@ -155,3 +155,30 @@ def test_a_sibling_that_nothing_proves_is_refused(sample: str, also: str, tmp_pa
     why = reasons(plan, "CF110")
     assert why.startswith("nothing proves which METADATA segment terms had: ")
     assert ". " not in why
+
+
+# --- zero vectors under cosine --------------------------------------------------------------------------------
+
+
+def test_a_zero_vector_gets_the_one_of_its_document(tmp_path: Path) -> None:
+    """Two elements are zero; the embedder reproduces the others, so its vectors of their documents take the place."""
+    store, case = samples.restore("1.5.9/healthy", tmp_path / "store"), tmp_path / "case"
+    vectors = Index(store).vectors()
+    damage_menu()["vectors-zeroed"](store)
+    assert not any(action.kind == "replace-vectors" for action in fx.plan(store).approved)
+    assert "an embedder" in reasons(fx.plan(store), "CF705")
+    answer = repaired(store, case, embedder=EMBEDDER)
+    assert (answer["verified"], answer["remaining"]) == ("checks", [])
+    after = Index(store).vectors()
+    assert all(np.allclose(after[name], vector, atol=1e-6) for name, vector in vectors.items())
+    assert fx.diagnose(store).codes(notes=False) == ()
+
+
+def test_a_configuration_gets_back_the_type_that_clients_before_1_0_look_for(tmp_path: Path) -> None:
+    damage = damage_menu()["config-type-removed"]
+    store = samples.restore(damage.sample, tmp_path / "store")
+    damage(store)
+    assert "CF805" in fx.diagnose(store).codes()
+    answer = repaired(store, tmp_path / "case")
+    assert (answer["applied"], answer["verified"]) == (True, "checks")
+    assert "CF805" not in fx.diagnose(store).codes()

@@ -17,6 +17,7 @@ from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import Database
 from forensics.readers.migrations import BY_KEY
+from forensics.readers.settings import parse_json
 from forensics.repair.actions.work import Work
 from forensics.repair.released import released_texts
 from forensics.store import Collection
@@ -131,7 +132,11 @@ def mend_configuration(work: Work) -> Report:
     if work.action.collection is None:
         return _queue_configuration(work)
     collection = work.collection()
-    return {"removed": _unknown_settings(work, collection), "replaced": _unreadable(work, collection)}
+    return {
+        "removed": _unknown_settings(work, collection),
+        "replaced": _unreadable(work, collection),
+        "typed": _typed(work, collection),
+    }
 
 
 def _queue_configuration(work: Work) -> Report:
@@ -146,6 +151,20 @@ def _queue_configuration(work: Work) -> Report:
                 "UPDATE embeddings_queue_config SET config_json_str = ? WHERE id = ?", (value, row)
             )
     return {"rows": len(rows)}
+
+
+def _typed(work: Work, collection: Collection) -> bool:
+    """Before 1.0 a configuration has the `_type` without which clients of 0.5 and 0.6 fail; True where it had not."""
+    config = parse_json(collection.row.config_json_str, "config_json_str")
+    if collection.store.is_modern or isinstance(config, Absent) or "_type" in config:
+        return False
+    value = {**config, "_type": "CollectionConfigurationInternal"}
+    if isinstance(value.get("hnsw_configuration"), dict):
+        value["hnsw_configuration"] = {"_type": "HNSWConfigurationInternal", **value["hnsw_configuration"]}
+    with work.database() as connection:
+        sql = "UPDATE collections SET config_json_str = ? WHERE id = ?"
+        connection.execute(sql, (json.dumps(value), collection.id))
+    return True
 
 
 def _unknown_settings(work: Work, collection: Collection) -> list[str]:

@@ -20,6 +20,7 @@ from forensics.repair.actions.frame import Report, framed
 from forensics.repair.actions.work import Work, digests
 from forensics.repair.proposals import GRAPH
 from forensics.repair.site import Site
+from forensics.repair.zeroed import replacements
 from forensics.sources import QUEUE, fetch, find_sources
 from forensics.writers.draft_maps import file_for_writing, level0_for_writing
 from forensics.writers.relink import relink
@@ -45,7 +46,10 @@ def relink_elements(work: Work) -> Report:
         relink(directory, lone, space)
     doubtful = _doubtful(work, segment.relative, directory)
     asked, spared = (None, None) if doubtful is None else (doubtful.asked, doubtful.spared)
-    threads, search = work.options.threads_for(new_index=True), mapped_self_search if work.on_maps() else native_self_search
+    threads, search = (
+        work.options.threads_for(new_index=True),
+        mapped_self_search if work.on_maps() else native_self_search,
+    )
     try:
         found = make_searchable(
             directory, space, header.dim, elements=asked, spared=spared, threads=threads, search=search
@@ -102,10 +106,10 @@ def replace_vectors(work: Work) -> Report:
     the older ones are in the case.
     """
     site = work.site()
-    found = (_from_queue(site), *([_normalised(site)] if site.collection.settings.space == "cosine" else []))
-    return {
-        how: _put(work, site, part, how) for how, part in zip(("queue", "normalised"), found, strict=False)
-    }
+    found = {"queue": _from_queue(site)}
+    if site.collection.settings.space == "cosine":
+        found |= {"normalised": _normalised(site), "zero": Replacement(*replacements(site))}
+    return {how: _put(work, site, part, how) for how, part in found.items()}
 
 
 def _from_queue(site: Site) -> Replacement:
