@@ -134,7 +134,7 @@ def mimebundle(record: Finding | Diagnosis | Plan | Verdict) -> dict[str, str]:
         case Diagnosis():
             return _bundle(diagnosis_text(record), findings_html(record))
         case Plan():
-            return _bundle(plan_text(record), plan_html(record))
+            return _bundle(plan_text(record, here=False), plan_html(record))
         case Verdict():
             return _bundle(verdict_text(record), verdict_html(record))
 

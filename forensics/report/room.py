@@ -8,12 +8,18 @@ from typing import Any
 Json = Any
 
 
-def room_sentence(plan: Mapping[str, Json]) -> str:
-    """`Needs about 1.2 GB of 54 GB free on the disk, 900 MB of 20 GB of memory, 3 minutes.`; empty without such figures."""
+def room_sentence(plan: Mapping[str, Json], *, beside_free: bool = True) -> str:
+    """`Needs about 1.2 GB of 54 GB free on the disk, 900 MB of 20 GB of memory, 3 minutes.`; empty without such figures.
+
+    Without `beside_free` only what it needs, which is the same wherever it is planned.
+    """
     room = plan.get("room")
     if not room or not room["needs"]["disk"]:
         return ""
     needs, free = room["needs"], room["free"]
+    if not beside_free:
+        alone = f"Needs about {size(needs['disk'])} on the disk, {size(needs['memory'])} of memory"
+        return f"{alone}, {minutes(needs['seconds'])}."
     text = (
         f"Needs about {size(needs['disk'])} of {size(free['disk'])} free on the disk, {_memory(needs, free)},"
         f" {minutes(needs['seconds'])}."

@@ -169,15 +169,18 @@ def _space(collection: Mapping[str, Json]) -> str:
     return f"{collection['space'] or 'space unknown'}, {dimension} dimensions"
 
 
-def plan_text(plan: Json) -> str:
-    """What would be done, in order, with what it loses, and what would be left; nothing has been changed."""
+def plan_text(plan: Json, *, here: bool = True) -> str:
+    """What would be done, in order, with what it loses, and what would be left; nothing has been changed.
+
+    `here` tells what is free on this machine, too; without it the text is the same wherever it is planned.
+    """
     data = as_json(plan)
     blocks = [
         wrapped(f"{plan_sentence(data)} Nothing has been changed."),
         *(_action_text(index, action) for index, action in enumerate(data["actions"], 1)),
         _effects_text(data["effects"], tense="planned") if data["actions"] else "",
         embedding_text(data),
-        wrapped(room_sentence(data)),
+        wrapped(room_sentence(data, beside_free=here)),
         _losses_text(data["losses"]),
         choices_text(data),
         _codes_text(data),
