@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from forensics.readers import layout
 from forensics.testing.index import Index, index_damage
 
 SWAPPED, MIXED = 6, 25
@@ -15,6 +16,9 @@ def vectors_swapped(index: Index, random: np.random.Generator) -> None:
     places = [int(index.elements([name])[0]) for name in sorted(index.some_ids(random, SWAPPED))]
     with index.level0() as level0:
         level0["vector"][places] = np.roll(level0["vector"][places], 1, axis=0)
+    norms = np.fromfile(index.path(layout.LENGTH_FILE), dtype="<f4")
+    norms[places] = np.roll(norms[places], 1)
+    norms.tofile(index.path(layout.LENGTH_FILE))
 
 
 @index_damage("embedders-mixed", "CF810", embedder=True)

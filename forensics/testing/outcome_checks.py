@@ -4,6 +4,7 @@ fresh one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from filecmp import cmp
 from pathlib import Path
@@ -20,12 +21,20 @@ SEARCHED = 100
 """ef of the searches that measure recall, as chromadb's own default."""
 
 
-def sentences(plan: fx.Plan) -> Iterator[str]:
+def sentences(plan: fx.Plan) -> list[str]:
     """Why something stays: the actions that were not approved, and the losses."""
-    for action in plan.actions:
-        if not action.approved and set(action.codes) & set(plan.remaining):
-            yield f"{action.title}: {action.why}" if action.why else action.title
-    yield from (str(loss["reason"]) for loss in plan.losses)
+    stay = [
+        action for action in plan.actions if not action.approved and set(action.codes) & set(plan.remaining)
+    ]
+    told = (f"{action.title}: {action.why}" if action.why else action.title for action in stay)
+    return [*told, *(str(loss["reason"]) for loss in plan.losses)]
+
+
+def left_to_a_person(case: Path, plan: fx.Plan) -> list[str]:
+    """What the findings that stay mean, and their remedy, where no action is proposed."""
+    found = json.loads((case / "diagnosis.json").read_text(encoding="utf-8"))["findings"]
+    stay = (each for each in found if each["code"] in plan.remaining and each["severity"] != "note")
+    return [f"{each['means']} Left to a person: {each['remedy']['action']}" for each in stay]
 
 
 def names_in(folder: Path) -> set[str]:

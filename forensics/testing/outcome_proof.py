@@ -16,10 +16,20 @@ import numpy as np
 import forensics as fx
 from forensics.errors import ForensicsError
 from forensics.seal import compare, describe, seal
+from forensics.testing.embedder import embed
 from forensics.testing.living_on import Truth, lives_on
 from forensics.testing.natural_corpus import interpreter
 from forensics.testing.outcome_bases import BYSTANDER, STRUCK, Base
-from forensics.testing.outcome_checks import names_in, recall_of, same_graph, sentences, silence, some, undone
+from forensics.testing.outcome_checks import (
+    left_to_a_person,
+    names_in,
+    recall_of,
+    same_graph,
+    sentences,
+    silence,
+    some,
+    undone,
+)
 from forensics.testing.outcome_facts import (
     ONE_STEP,
     Rows,
@@ -118,7 +128,7 @@ class Proof:
 def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool, embedder: bool) -> Proof:
     """The plan of the case, carried out, and everything that must hold afterwards."""
     sealed, around = seal(store), names_in(store.parent)
-    sentence = "; ".join(sentences(plan))
+    sentence = "; ".join(sentences(plan) or left_to_a_person(case, plan))
     try:
         result = fx.apply(case, yes=True, nobody_else=True)
     except ForensicsError as error:
@@ -132,7 +142,13 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
         failed = [f"nothing applied, and the store is changed: {same}"] if same else []
         if not plan.remaining:
             failed += _lives(before, store, STRUCK)
-        return Proof(plan.findings, plan.remaining, sentence, back=len(got & before.still), failed=failed)
+        return Proof(
+            plan.findings,
+            plan.remaining,
+            sentence,
+            back=len(got & before.still & wanted(before)),
+            failed=failed,
+        )
     got = back(store, before.truth, before.segments[STRUCK])
     index = before.segments[STRUCK]["VECTOR"]
     same = same_graph(before.base.store / index, store / index) or same_graph(
@@ -146,12 +162,12 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
     if not plan.remaining and not failed:
         failed += _lives(before, store, STRUCK, _of_norm_one(before, store, plan))
     failed += undone(store, case, sealed, around)
-    lost, norms = len(_wanted(before) - got & _ids(before, store)), len(_of_norm_one(before, store, plan))
-    here = len(got & before.still)
+    lost, norms = len(wanted(before) - (got & _ids(before, store))), len(_of_norm_one(before, store, plan))
+    here = len(got & before.still & wanted(before))
     return Proof(plan.findings, plan.remaining, sentence, True, lost, norms, here, recall, failed)
 
 
-def _wanted(before: Before) -> set[str]:
+def wanted(before: Before) -> set[str]:
     """The ids that must be there: those that SQLite still shows; all, where it shows nothing or does not hold together."""
     rows = before.healthy if before.rows is None else before.rows
     return {name for name in before.healthy if name in rows} if before.rows is not None else set(rows)
@@ -173,7 +189,7 @@ def _ids_and_texts(before: Before, store: Path, case: Path, plan: fx.Plan) -> It
     if now is None:
         yield "SQLite does not give the rows of the repaired store"
         return
-    gone = _wanted(before) - now.keys() - set_aside(case)
+    gone = wanted(before) - now.keys() - set_aside(case)
     if gone & before.named or (before.rows is not None and len(gone) > _listed(plan)):
         yield f"{len(gone)} ids are gone and not listed as lost: {some(gone)}"
     new = now.keys() - before.healthy.keys() - (before.rows or {}).keys()
@@ -198,7 +214,7 @@ def _known(before: Before, now: Rows, id: str, part: int, unknown: bool) -> bool
 
 def _vectors(before: Before, plan: fx.Plan, got: set[str], aside: set[str]) -> Iterator[str]:
     """Every vector that was on the disk is back, or listed; with an embedder there is no excuse."""
-    missed = (before.still & _wanted(before)) - got - aside
+    missed = (before.still & wanted(before)) - got - aside
     if missed and plan.options.get("embedder"):
         yield f"{len(missed)} vectors are on the disk and not back, with an embedder: {some(missed)}"
     elif missed and len(missed) > _listed(plan):
@@ -241,8 +257,10 @@ def _lives(before: Before, store: Path, name: str, of_norm_one: Iterable[str] = 
         return [f"the rows of {name} cannot be read"]
     given, vectors = queued(store), dict[str, np.ndarray]()
     by_row = {row: id for id, (row, _, _) in before.healthy.items() if row >= 0} if name == STRUCK else {}
-    for id, (row, _, _) in rows.items():
+    for id, (row, document, _) in rows.items():
         known = id if id in truth.vectors else by_row.get(row)
+        if document and truth.documents.get(id) not in (None, document):  # the damage gave it another text
+            given[id], known = embed([document])[0], None
         vectors |= {id: truth.vectors[known]} if known is not None else {id: given[id]} if id in given else {}
     vectors |= {id: vectors[id] / np.linalg.norm(vectors[id].astype(np.float64)) for id in of_norm_one}
     expected = Truth(

@@ -30,7 +30,7 @@ from forensics.testing.natural_corpus import ROOT, Case, lines, today
 from forensics.testing.nursery import preloaded
 from forensics.testing.outcome_bases import STRUCK, VERSIONS, Base
 from forensics.testing.outcome_facts import Held, Rows, copied, rows_of, segments_of
-from forensics.testing.outcome_proof import Before, Proof, proof
+from forensics.testing.outcome_proof import Before, Proof, proof, wanted
 from forensics.testing.sameness import content
 from forensics.testing.showing import EMBEDDER
 
@@ -101,7 +101,11 @@ def cell(damage: Damage, version: str, bases: Bases, scratch: Path) -> Json:
 def attempts(damage: Damage, before: Before, scratch: Path) -> Json:
     """The outcome by itself, and with help where that is not enough."""
     alone = attempt(damage, before, scratch / "alone", {})
-    line: Json = {"codes": alone.codes, "on_disk": len(before.still), "of": len(before.truth.vectors)}
+    line: Json = {
+        "codes": alone.codes,
+        "on_disk": len(before.still & wanted(before)),
+        "of": len(before.truth.vectors),
+    }
     final, used = alone, dict[str, Any]()
     tidy = tuple(code for code in damage.codes if code in TIDY)
     left = alone.left or (tidy if not alone.applied else ())
