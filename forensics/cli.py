@@ -33,7 +33,7 @@ _HOMES = {
     **dict.fromkeys(("plan", "apply", "repair"), "cli_repairing"),
     **dict.fromkeys(("verify", "undo", "report", "case", "export"), "cli_cases"),
     **dict.fromkeys(("timeline", "classify"), "cli_telling"),
-    "rescue": "cli_saving",
+    **dict.fromkeys(("rescue", "restore-quarantined"), "cli_saving"),
     "embedder": "cli_embedder",
 }
 """The module in which the answer of a verb is a function of its name."""
@@ -79,7 +79,7 @@ def _answer(given: list[str], *, as_program: bool) -> Answer | int:
     module = import_module(f"forensics.{_HOMES[options.verb]}")
     with _stdout_for_the_answer():
         try:
-            answer = getattr(module, options.verb)(options)
+            answer = getattr(module, options.verb.replace("-", "_"))(options)
         except SystemExit as error:
             raise RuntimeError(f"something that was called left with status {error.code}") from error
     return replace(answer, notes=(*answer.notes, *unheeded(options)))

@@ -177,6 +177,17 @@ def _saving(verbs: Any) -> None:
     )
     rescue.add_argument("--to", metavar="DIR", help="a new folder for the copies (default: ./rescued-N)")
     add_embedder(rescue)
+    back = _verb(
+        verbs, "restore-quarantined", "Puts back what a repair moved into its case, as a repair of its own."
+    )
+    back.add_argument("file", metavar="FILE", help="a JSON-lines file in the evidence of a case")
+    back.add_argument("--store", metavar="STORE", help="where it goes (default: the store of its case)")
+    back.add_argument("--yes", action="store_true", help="do it; without, the plan is shown")
+    back.add_argument(
+        "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
+    )
+    back.add_argument("--engine", metavar="VERSION", help="the chromadb release that verifies")
+    _verbose(back)
 
 
 def _others(verbs: Any) -> None:

@@ -53,7 +53,11 @@ def add_planning(parser: ArgumentParser) -> None:
         "--ids", choices=("trim", "delete", "keep"), default="trim", help="what becomes of malformed ids"
     )
     parser.add_argument(
-        "--set-aside-unsearchable", action="store_true", help="move records without a vector into the case"
+        "--quarantine",
+        "--set-aside-unsearchable",
+        dest="set_aside_unsearchable",
+        action="store_true",
+        help="move records that no source can heal into the case, so that the rest works (restore-quarantined: back)",
     )
     parser.add_argument(
         "--unverified-embedder",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forensics import verbs
-from forensics.cli_answer import Answer, labelled, would
+from forensics.cli_answer import Answer, labelled, watched, would
 from forensics.cli_text import complain
 from forensics.errors import EXIT_INCOMPLETE
 
@@ -53,3 +54,19 @@ def _rescued(result: dict[str, Any]) -> str:
             "\n".join([*lines, labelled("then", f"{after}  (once process {result['pid']} has ended)")])
         )
     return "\n\n".join(blocks)
+
+
+def restore_quarantined(options: Namespace) -> Answer:
+    """As `apply`: without --yes the plan is shown, which then lies in a case of its own."""
+    from forensics.cli_repairing import _carried_out
+    from forensics.report.text import plan_text
+    from forensics.verbs_case import case_of
+
+    with watched(options) as bar:
+        given = {"store": options.store, "case": options.case, "engine": options.engine}
+        shown = verbs.restore_quarantined(options.file, **given, progress=bar)
+    answer = _carried_out(options, case_of(shown["case"]), yes=options.yes and not options.dry_run)
+    if "plan" not in answer.data:
+        return answer
+    follow = labelled("next", f"forensics apply --case {shown['case']} --yes")
+    return replace(answer, text=f"{plan_text(answer.data['plan'])}\n\n{answer.text}\n{follow}")

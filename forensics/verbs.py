@@ -31,6 +31,7 @@ from forensics.verbs_kept import undo as undo
 from forensics.verbs_kept import verify as verify
 from forensics.verbs_past import past as past
 from forensics.verbs_saving import rescue as rescue
+from forensics.verbs_saving import restore_quarantined as restore_quarantined
 from forensics.verbs_sources import beside, keep_sources, load_sources
 from forensics.verbs_telling import classify as classify
 from forensics.verbs_telling import history as history

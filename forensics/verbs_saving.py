@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from forensics.model import Plan
     from forensics.rescuing import Held
+    from forensics.store import Store
 
 
 def rescue(
@@ -94,3 +96,81 @@ def _empty(folder: Path) -> Path:
     except OSError as error:
         raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     return folder.resolve()
+
+
+def restore_quarantined(
+    file: str | PathLike[str],
+    *,
+    store: str | PathLike[str] | None = None,
+    case: Any = None,
+    yes: bool = False,
+    nobody_else: bool = False,
+    engine: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, Any]:
+    """Puts back what a repair moved into its case, as a repair of its own: a case, a draft, a verification, an undo.
+
+    `file`: one of the JSON-lines files in the evidence of a case; `store` where it lies in none. Without `yes` the plan
+    is shown and nothing is changed. Returns the JSON of `apply`; raises Refused where nothing of it fits any more.
+    """
+    from forensics.verbs import apply
+
+    folder = _planned_back(Path(fspath(file)).resolve(), store, case, engine, progress)
+    return apply(folder, yes=yes, nobody_else=nobody_else, engine=engine, progress=progress)
+
+
+def _planned_back(
+    path: Path, store: str | PathLike[str] | None, case: Any, engine: str | None, progress: Any
+) -> Path:
+    """The case in which the diagnosis, the seal and the plan are."""
+    from forensics.verbs import diagnose
+    from forensics.verbs_case import filling, keep_diagnosis, keep_plan
+    from forensics.verbs_inputs import store_of
+
+    given, codes = _origin(path)
+    with store_of(_named(store, given, path)) as opened, filling(case, opened.path) as folder:
+        made = _plan_back(opened, path, codes, engine)
+        found = diagnose(opened, progress=progress)
+        keep_diagnosis(folder, opened, found)
+        keep_plan(folder, made(found.codes(), found.codes(notes=False)))
+        return folder.folder
+
+
+def _named(store: str | PathLike[str] | None, given: str | None, path: Path) -> str:
+    from forensics.errors import UsageError
+
+    if store is None and given is None:
+        raise UsageError(f"{path} lies in no case, so its store is not known: say which with --store STORE.")
+    return str(given) if store is None else fspath(store)
+
+
+def _origin(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """(the store, the codes that were found before) of the case that the file lies in."""
+    from forensics.case import CASE_FILE, Case
+
+    folder = path.parent.parent
+    if not (folder / CASE_FILE).exists():
+        return None, ()
+    case = Case.open(folder)
+    found = case.read_json("diagnosis.json")["findings"] if case.has("diagnosis.json") else []
+    return str(case.store), tuple(sorted({row["code"] for row in found}))
+
+
+def _plan_back(
+    store: Store, path: Path, codes: tuple[str, ...], engine: str | None
+) -> Callable[[tuple[str, ...], tuple[str, ...]], Plan]:
+    """The plan, once it is known what is found now. Raises Refused where no line fits."""
+    from forensics.errors import Refused
+    from forensics.repair.options import RepairOptions
+    from forensics.repair.restoring import collection_in, fitting, read_lines
+    from forensics.repair.restoring_plan import plan_back
+    from forensics.repair.site import Site
+
+    lines = read_lines(path)
+    name = collection_in(store, lines)
+    options = RepairOptions(engine=engine)
+    site = None if name is None else Site(store.collection(name), options, None, frozenset(codes))
+    fits = fitting(store, site, lines)
+    if not len(fits):
+        raise Refused(f"Nothing of {path.name} can be put back: {fits.refused[0][1]}.")
+    return lambda found, left: plan_back(store, path, site, fits, options, codes, found, left)

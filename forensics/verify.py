@@ -78,7 +78,7 @@ def verify_draft(
             tests += _by_text(case, draft, plan, after.collection(name), origins[name])
         write_provenance(case, after, origins)
         write_losses(case, plan, after)
-        write_claims(case, plan, _touched(plan), before, after)
+        write_claims(case, plan, _touched(plan), found, after)
         tests.append(_untouched(draft))
         say("asking the engine", 0.8)
         spoken = (

@@ -43,10 +43,12 @@ def _claim(case: Case, plan: Plan, before: Store, new: Collection) -> Json:
         "space": new.settings.space,
         "before": {} if old is None else side_of(old),
         "after": side_of(new),
+        "ghosts": 0 if isinstance(new.records, Absent) else len(new.records.ghosts),
         "lost": _there(case, f"lost-{new.name}", ".csv"),
         "provenance": _there(case, f"provenance-{new.name}", ".csv"),
         "renamed": _there(case, f"trimmed-ids-{new.name}-trim-ids", ".csv"),
         "set_aside": _several(case, [f"set-aside-{new.name}-{kind}" for kind in SET_ASIDE]),
+        "added": _several(case, [f"restored-{new.name}-restore-quarantined"]),
         "replaced": _several(case, _replaced(new.name)),
     }
 

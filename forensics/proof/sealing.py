@@ -14,7 +14,9 @@ from forensics.proof.claims import CLAIMS, program
 from forensics.proof.standalone import fingerprint
 from forensics.repair import stages
 from forensics.repair.comparison import tables_of
+from forensics.repair.failures import as_it_went
 from forensics.repair.placing import JOURNAL, SIDECARS
+from forensics.repair.recovery.ground import KINDS as ANEW
 from forensics.seal import DATABASE, hash_file
 
 PROOF, PROGRAM, REPORT, REPORT_RING = "proof.json", "verify.py", "report.html", "report.json"
@@ -44,11 +46,19 @@ def write_proof(case: Case, plan: Plan, changed: Iterable[str]) -> str:
         "logs": {name: _log(case.path(name)) for name in (LOG_FILE, JOURNAL) if case.has(name)},
         "changed": sorted(entries | (set(SIDECARS) if DATABASE in entries else set())),
         "may_change": sorted(tables_of(plan)),
+        "anew": any(action.kind in ANEW for action in plan.approved),
+        **_foretold(as_it_went(case, plan)),
         "collections": case.read_json(CLAIMS) if case.has(CLAIMS) else [],
     }
     seal = fingerprint(proof)
     case.write_json(PROOF, {**proof, "seal": seal})
     return seal
+
+
+def _foretold(plan: Plan) -> dict[str, Json]:
+    """The effects and losses of the plan as it went."""
+    losses = [{"collection": loss["collection"], "count": loss["count"]} for loss in plan.losses]
+    return {"effects": [effect.to_json() for effect in plan.effects], "losses": losses}
 
 
 def _relative(case: Case, path: Path) -> str:

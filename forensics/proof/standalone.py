@@ -19,12 +19,12 @@ STAGES, EFFECTS = ("manifest", "manifest-after", "plan", "verdict", "result"), (
 
 class Tree:
     """A store as files: a folder, or what a swap kept of the original (`entries/`, …) over the repaired store."""
-    def __init__(self, folder: Path, rest: Path) -> None:
-        parts = [folder / name for name in ("database", "entries", "kept")]
+    def __init__(self, folder: Path, rest: Path, manifest: Any) -> None:
+        parts, self.known = [folder / name for name in ("database", "entries", "kept")], {e["path"] for e in manifest["entries"]}
         self.places = [*parts, rest] if parts[1].is_dir() else [folder]
 
     def path(self, name: str) -> Path:
-        return next((p / name for p in self.places if (p / name).is_file()), self.places[-1] / name)
+        return next((p / name for p in self.places if name in self.known and (p / name).is_file()), Path(os.devnull) / name)
 
     def connect(self, to: sqlite3.Connection | None = None) -> sqlite3.Connection:
         """The database, read only, or attached as `old`; an unfinished transaction is rolled back in a copy."""
@@ -137,13 +137,13 @@ def fingerprint(value: Any) -> str:
 def run(case: Path, old: Path | None, new: Path, seal: str | None = None) -> Iterator[tuple[str, bool | None, str]]:
     """Every test of this case with its outcome (None: it cannot be told) and what was found."""
     proof, stage = read(case / "proof.json"), {name: read(case / f"{name}.json") for name in STAGES}
-    after, before = Tree(new, new), None if old is None else Tree(old, new)
+    after, before = Tree(new, new, stage["manifest-after"]), None if old is None else Tree(old, new, stage["manifest"])
     tests: list[Any] = [(chain, case, proof, seal), (numbers, stage, proof), (sealed, after, stage["manifest-after"], "after")]
     if before is None:
         yield "what only the store before the repair can show", None, "it is not at hand"
     else:
-        tests += [(sealed, before, stage["manifest"], "before"), (tables, proof, before, after)]
-    tests += [(collection, case, claim, before, after, stage) for claim in proof["collections"]]
+        tests += [(sealed, before, stage["manifest"], "before"), *([] if proof["anew"] else [(tables, proof, before, after)])]
+    tests += [(collection, case, claim, before, after, stage, proof) for claim in proof["collections"]]
     for test, *given in tests:
         try:
             for name, wrong, right in test(*given):
@@ -176,7 +176,7 @@ def sealed(tree: Tree, manifest: Any, when: str) -> Iterator[Any]:
 def numbers(stage: Any, proof: Any) -> Iterator[Any]:
     verdict, result = stage["verdict"], stage["result"]
     wrong = [test["name"] for test in verdict["tests"] if not test["passed"]]
-    wrong += [] if verdict["effects"] == stage["plan"]["effects"] and verdict["passed"] else ["effects"]
+    wrong += [] if verdict["effects"] == proof["effects"] and verdict["passed"] else ["effects"]
     parts = {name: [effect[name] for effect in verdict["effects"]] for name in result["records"]}
     wrong += [n for n, each in parts.items() if result["records"][n] != (None if None in each else sum(each))]
     wrong += [n for n in ("verified", "remaining") if result[n] != verdict[n]]
@@ -196,19 +196,19 @@ def tables(proof: Any, before: Tree, after: Tree) -> Iterator[Any]:
     yield "tables that no action is about are equal", wrong, f"{len(names)} tables"
 
 
-def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: Any) -> Iterator[Any]:
+def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: Any, proof: Any) -> Iterator[Any]:
     """The records of one collection: none missing but those listed, each with the vector and the origin that is claimed."""
     name, new = claim["name"], Side(after, claim, "vectors" in claim["after"])
-    old = Side(before, claim, "vectors" in claim["before"]) if before is not None and claim["before"] else None
+    old = Side(before, claim, "vectors" in claim["before"]) if before is not None and "ids" in claim["before"] else None
     for when, side in (("after", new), ("before", old)):
         wrong = [k for k, v in (side.told() if side else {}).items() if v != claim[when].get(k, v)]
         yield f"{name}: ids, vectors and counts {when} the repair", wrong, claim[when].get("records")
     lists = {key: read(case / claim[key]) if claim[key] else [] for key in ("lost", "renamed", "provenance")}
     lost, renamed = [row[0] for row in lists["lost"]], dict(lists["renamed"])
-    aside, replaced = ({each["id"] for n in claim[key] for each in read(case / n)} for key in ("set_aside", "replaced"))
+    aside, replaced, added = ({line["id"] for n in claim[key] for line in read(case / n)} for key in ("set_aside", "replaced", "added"))
     effect = next(e for e in stage["verdict"]["effects"] if e["collection"] == name)
-    losses = sum(loss["count"] for loss in stage["plan"]["losses"] if loss["collection"] == name)
-    said, wrong = (len(lost), len(aside), len(new.reach), claim["before"].get("known")), {*lost} ^ (new.ids - new.reach)
+    losses = sum(loss["count"] for loss in proof["losses"] if loss["collection"] == name)
+    said, wrong = (len(lost), len(aside) - len(added), len(new.reach), claim["before"].get("known")), {*lost} ^ (new.ids - new.reach)
     if losses not in (len(lost), len(lost) + len(aside)) or said != tuple(effect[n] for n in EFFECTS):
         wrong |= {"what plan and verdict say of them"}
     yield f"{name}: losses are exactly those listed", wrong, f"{len(lost)} lost, {len(aside)} set aside"
@@ -220,19 +220,19 @@ def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: 
         wrong |= set() if kinds.count(AGAIN) == effect["reembedded"] else {"the count of those embedded again"}
         yield f"{name}: provenance is complete and consistent", wrong, f"{kinds.count(KEPT)} of {len(kinds)} kept"
     if old is not None:
-        former, wrong = {new: old for old, new in renamed.items()}, {renamed.get(n, n) for n in old.ids - aside} ^ new.ids
-        yield f"{name}: ids are those of before", wrong, f"{len(renamed)} renamed"
+        former, wrong = {new: old for old, new in renamed.items()}, ({renamed.get(n, n) for n in old.ids - aside} | added) ^ new.ids
+        yield f"{name}: ids are those of before", wrong, f"{len(renamed)} renamed, {len(added)} put back"
         yield from vectors(claim, old, new, replaced, former, origin) if old.dim or old.indexed else ()
-    yield f"{name}: links, levels and id map are sound", list(unsound(new)), f"{new.count} elements"
+    yield f"{name}: links, levels and id map are sound", list(unsound(new, claim["ghosts"])), f"{new.count} elements"
 
 
 def vectors(claim: Any, old: Side, new: Side, replaced: Any, former: Any, origin: Any) -> Iterator[Any]:
     """Kept vectors and their norms are equal bit for bit, those brought back are the ones where they came from."""
     cosine, wrong, norms = claim["space"] == "cosine", [], []
-    lengths = [side.file("length.bin").read_bytes() if cosine and side.count else b"" for side in (old, new)]
-    for n, i in new.element.items():
+    lengths = [side.file("length.bin").read_bytes() if cosine and size(side.file("length.bin")) else b"" for side in (old, new)]
+    for n, i in ((n, i) for n, i in new.element.items() if n in new.ids):
         kind, place, ref, now = *(origin[n][2:5] if n in origin else (KEPT, "", "")), new.vector(i)
-        was = int(ref) if kind == OWN else old.element.get(former.get(n, n), -1)
+        was = int(ref) if kind == OWN else old.element.get(former.get(n, n), i if i >= old.count else -1)
         norm, before = (struct.unpack("<f", (lengths[s][4 * k : 4 * k + 4] + bytes(4))[:4])[0] for s, k in ((1, i), (0, max(was, 0))))
         if kind not in (KEPT, PENDING, LOST, OWN) or n in replaced:
             wrong += [] if came(old, kind, place, ref, now) else [n]
@@ -259,7 +259,7 @@ def came(old: Side, kind: str, place: str, ref: str, now: bytes) -> bool:
     return was == now or math.dist([x / math.hypot(*one) for x in one], other) < UNIT
 
 
-def unsound(side: Side) -> Iterator[Any]:
+def unsound(side: Side, ghosts: int) -> Iterator[Any]:
     """Elements with a link to none, lists that break, an enterpoint below the top, ids of one half of the id map only."""
     lists, at, levels, step = side.file("link_lists.bin").read_bytes() if side.count else b"", 0, [], 4 + 4 * side.room
     for i in range(side.count):
@@ -275,8 +275,8 @@ def unsound(side: Side) -> Iterator[Any]:
     if levels and (side.enter >= len(levels) or not levels[side.enter] == side.top == max(levels)):
         yield "enterpoint"
     back = side.map.get("label_to_id", {})
-    yield from (n for n, label in side.label.items() if back.get(label) != n or (n not in side.ids and n not in side.queued))
-    yield from set(back.values()) - set(side.label)
+    yield from ({n for n, label in side.label.items() if back.get(label) != n} | set(back.values()) - set(side.label))
+    yield from ("ids without a record",) if len(set(side.label) - side.ids - set(side.queued)) != ghosts else ()
 
 
 def main() -> int:

@@ -25,6 +25,9 @@ TABLES_OF: Mapping[str, frozenset[str]] = {
         {"embeddings", "embedding_metadata", "embedding_metadata_array", "max_seq_id"}
     ),
     "quarantine-queue-rows": frozenset({"embeddings_queue"}),
+    "restore-quarantined": frozenset(
+        {"embeddings", "embedding_metadata", "embedding_metadata_array", "max_seq_id", "embeddings_queue"}
+    ),
     "quarantine-ghosts": frozenset({"embeddings_queue"}),
     "put-queue-floor": frozenset({"embeddings_queue"}),
     "purge-queue": frozenset({"embeddings_queue"}),
@@ -68,6 +71,8 @@ def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis, plan
     """Nothing above a note is found that was not found before, but for losses that the plan foretold."""
     known = {*before, *((code, e.collection) for e in plan.effects if e.lost for code in ("CF501", "CF212"))}
     known |= {("CF212", a.collection) for a in plan.approved if a.kind == "quarantine-queue-rows"}
+    back = [a for a in plan.approved if a.kind == "restore-quarantined"]
+    known |= {(code, name) for a in back for code in a.codes for name in (a.collection, None)}
     new = sorted(
         {
             f"{f.code} in {f.collection or 'the store'}"

@@ -246,12 +246,15 @@ def reseal(done: Finished) -> None:
     done.write("report.json", {"seal": proof["seal"], "sha256": digest(done.case / "report.html")})
 
 
+_MANIFESTS = {"before": "manifest.json", "after": "manifest-after.json"}
+
+
 def _claim_again(done: Finished, claim: dict[str, Any]) -> None:
     for when, store in (("before", done.old), ("after", done.new)):
         told = claim[when]
         if "vectors" in told:
             try:
-                now = Side(Tree(store, store), claim, True).told()
+                now = Side(Tree(store, store, done.read(_MANIFESTS[when])), claim, True).told()
             except (ValueError, KeyError, sqlite3.Error, struct.error):
                 continue
             told.update({name: now[name] for name in told if name in now})

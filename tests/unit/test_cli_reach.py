@@ -49,7 +49,7 @@ def _heeded(verb: str) -> tuple[str, ...]:
 
 def arguments(verb: str) -> set[str]:
     """What the verb of that name takes in a cell; `repair` is `plan` and `apply`."""
-    called = {"repair": ("plan", "apply"), "case": ("release",)}.get(verb, (verb,))
+    called = {"repair": ("plan", "apply"), "case": ("release",)}.get(verb, (verb.replace("-", "_"),))
     taken = {name for each in called for name in inspect.signature(getattr(verbs, each)).parameters}
     chosen = set(RepairOptions.__slots__) if "choices" in taken else set[str]()
     return taken | chosen
@@ -101,6 +101,16 @@ def test_no_option_is_forgotten_here() -> None:
             "case",
             "export",
         ),
-        *("copy", "explain", "foretell", "past", "timeline", "classify", "embedder", "rescue"),
+        *(
+            "copy",
+            "explain",
+            "foretell",
+            "past",
+            "timeline",
+            "classify",
+            "embedder",
+            "rescue",
+            "restore-quarantined",
+        ),
     }
     assert len(options()) > 60

@@ -31,6 +31,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
     from forensics.repair.actions.parameters import PARAMETERS
     from forensics.repair.actions.purging import PURGING
     from forensics.repair.actions.recovering import RECOVERING
+    from forensics.repair.actions.restoring import RESTORING
     from forensics.repair.actions.rows import ROWS
     from forensics.repair.actions.vectors import VECTORS
 
@@ -44,6 +45,7 @@ def kinds() -> dict[str, Callable[[Work], dict[str, Json]]]:
         **FOREIGN,
         **NAMES,
         **RECOVERING,
+        **RESTORING,
         **VECTORS,
         **ROWS,
         **MARKS,

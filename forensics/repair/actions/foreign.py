@@ -36,6 +36,7 @@ def _lines(site: Site, foreign: Foreign) -> Iterator[dict[str, Json]]:
     for name, (label, element, cosine, owner) in foreign.vectors.items():
         yield {
             "kind": "vector of another record",
+            "collection": site.collection.name,
             "id": name,
             "label": label,
             "element": element,

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from forensics.absent import Absent
 from forensics.checks.id_text import malformed, trimmed
 from forensics.errors import Refused
@@ -122,7 +124,23 @@ def _kept(connection: sqlite3.Connection, site: Site, rowids: Mapping[str, int])
             "SELECT * FROM embeddings_queue WHERE topic = ? AND id = ?", (site.collection.queue.topic, name)
         )
         rows = {**tables, "embeddings_queue": [dict(row) for row in queue]}
-        yield {"kind": "record", "collection": site.collection.name, "id": name, "rows": rows}
+        yield {
+            "kind": "record",
+            "collection": site.collection.name,
+            "id": name,
+            "rows": rows,
+            **_vector(site, name),
+        }
+
+
+def _vector(site: Site, name: str) -> dict[str, Json]:
+    """The element of an id that is mapped to a live one, and its vector as the user gave it."""
+    if name not in site.mapping or site.summary is None:
+        return {}
+    element = int(element_of(site.summary.labels, [site.mapping[name]])[0])
+    if element < 0:
+        return {}
+    return {"element": element, "vector": site.raw_vectors(np.array([element]))[0].tolist()}
 
 
 def _record_tables(connection: sqlite3.Connection) -> list[str]:
