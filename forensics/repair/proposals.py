@@ -12,6 +12,7 @@ from forensics.repair.preconditions import requirements
 ORDER = (
     "recover-database",
     "rebuild-catalogue",
+    "restore-records",
     "settle-journal",
     "restore-migrations",
     "restore-tenants",

@@ -153,3 +153,48 @@ def test_another_copy_gives_names_and_documents(tmp_path: Path) -> None:
     (found,), (known,) = fx.diagnose(store).collections, fx.diagnose(copy).collections
     assert (found.name, found.id, found.records, found.space) == (known.name, known.id, 250, known.space)
     assert fx.diagnose(store, deep=True).codes(notes=False) == ()
+
+
+GONE = (5, 6, 50, 51, 52, 90, 270, 280)
+"""Rowids of records that the index holds, and of two that wait in the queue."""
+
+
+@pytest.mark.parametrize(
+    ("name", "proofs"),
+    [
+        ("1.5.9/healthy", {"the order of insertion": 6, "the queue has the same": 2}),
+        ("0.4.24/healthy", {"the queue has the same": 8}),
+    ],
+)
+def test_records_without_their_row_are_put_together(
+    name: str, proofs: dict[str, int], tmp_path: Path
+) -> None:
+    store, case = samples.restore(name, tmp_path / "store"), tmp_path / "case"
+    before = {row[:3] for row in rows(store, "embeddings")}
+    forget(store)
+    plan = fx.plan(store, case=case, engine="none")
+    assert [each.kind for each in plan.approved] == ["restore-records"]
+    told = action(case)["parameters"]["report"]["restored"][0]["proofs"]
+    assert {part: count for part in proofs for proof, count in told.items() if part in proof} == proofs
+    assert fx.apply(case, yes=True, nobody_else=True)["verified"] == "checks"
+    assert {row[:3] for row in rows(store, "embeddings")} == before
+
+
+def test_what_nothing_proves_is_refused_and_listed(tmp_path: Path) -> None:
+    store, case = samples.restore("1.5.9/healthy-churned", tmp_path / "store"), tmp_path / "case"
+    forget(store, "DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM embeddings_queue)")
+    plan = fx.plan(store, case=case, engine="none")
+    assert "restore-records" not in [each.kind for each in plan.actions], (
+        "elements were deleted: order proves nothing"
+    )
+    assert "quarantine-ghosts" in [each.kind for each in plan.approved]
+
+
+def forget(store: Path, *more: str) -> None:
+    """Deletes rows of `embeddings` by hand, and nothing else of their records."""
+    database = sqlite3.connect(store / DATABASE)
+    database.execute(f"DELETE FROM embeddings WHERE id IN {GONE}")
+    for statement in more:
+        database.execute(statement)
+    database.commit()
+    database.close()

@@ -9,9 +9,11 @@ from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import DATABASE
 from forensics.repair.actions.work import Work
-from forensics.repair.recovery.ground import KINDS, make_anew
+from forensics.repair.recovery.ground import KINDS, RECOVER, RESTORE, make_anew
 
 Report = dict[str, Json]
+STEMS = {RECOVER: "lost-rows", RESTORE: "restored-records"}
+"""kind → what the file in the case is called that has a line for each of these."""
 
 
 def make_database_anew(work: Work) -> Report:
@@ -22,9 +24,9 @@ def make_database_anew(work: Work) -> Report:
     if made.report != work.action.parameters["report"]:
         raise Refused("the store gives another database than it gave when the plan was made.")
     shutil.move(target, work.draft.new(DATABASE))
-    if made.lost_rows:
-        work.keep_records("lost-rows", made.lost_rows)
-    return {"lost_rows": len(made.lost_rows)}
+    if made.lines:
+        work.keep_records(STEMS.get(work.action.kind, "rows"), made.lines)
+    return {"lines": len(made.lines)}
 
 
 RECOVERING: dict[str, Callable[[Work], Report]] = dict.fromkeys(KINDS, make_database_anew)

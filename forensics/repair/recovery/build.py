@@ -40,6 +40,10 @@ class Recovered:
         """Rows of a table of which some columns had to be filled in."""
         return self.tables.get(table, {}).get("filled_in", 0)
 
+    def has_lost(self, table: str) -> bool:
+        """True where rows of a table are lost, or may be."""
+        return bool(self.tables.get(table, {}).get("lost", 0) != 0)
+
 
 def recover(source: Path, target: Path, dialect: str) -> Recovered:
     """`target`, which must not exist, is a sound database with all that `source` still holds; `source` is only read.

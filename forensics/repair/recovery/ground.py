@@ -23,15 +23,18 @@ from forensics.repair.options import RepairOptions
 from forensics.repair.proposals import Proposal, propose
 from forensics.repair.recovery.build import recover
 from forensics.repair.recovery.directories import lacking, rebuild_catalogue
-from forensics.repair.recovery.settings import judge_collections
-from forensics.repair.recovery.wording import lost_rows, why_catalogued, why_recovered
+from forensics.repair.recovery.settings import judge_collections, judge_settings
+from forensics.repair.recovery.together import restore_records
+from forensics.repair.recovery.wording import lost_rows, why_catalogued, why_recovered, why_restored
 from forensics.segment import Tree
 from forensics.store import Collection, Store
+from forensics.words import counted
 
-RECOVER, CATALOGUE = "recover-database", "rebuild-catalogue"
+RECOVER, CATALOGUE, RESTORE = "recover-database", "rebuild-catalogue", "restore-records"
 KINDS: Mapping[str, frozenset[str]] = {
     RECOVER: frozenset({"CF101", "CF102", "CF104"}),
     CATALOGUE: frozenset({"CF001", "CF003", "CF008"}),
+    RESTORE: frozenset({"CF503"}),
 }
 """kind of action → the codes for which the database is made anew by it, before anything else is planned."""
 NEWEST, OLD = "1.5.9", "0.6.3"
@@ -57,10 +60,10 @@ class OverlaidTree:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A database that was made anew: what to say of it, and what is known of rows that are lost."""
+    """A database that was made anew: what to say of it, and a line for each row that is lost, put together or refused."""
 
     report: Mapping[str, Json]
-    lost_rows: tuple[Mapping[str, Json], ...] = ()
+    lines: tuple[Mapping[str, Json], ...] = ()
 
 
 def kind_for(diagnosis: Diagnosis, options: RepairOptions) -> str | None:
@@ -81,8 +84,12 @@ def make_anew(kind: str, store: Store, target: Path, options: RepairOptions) -> 
             raise Refused("What stands in the place of the database is no file, or this process has it open.")
         also = [Path(path) for path in options.also]
         return Made(rebuild_catalogue(store, target, dialect, also))
+    if kind == RESTORE:
+        return Made(*restore_records(store, target))
     recovered = recover(source_of(store), target, dialect)
-    judged = judge_collections(store, target, recovered.filled("collections"))
+    judged = judge_collections(store, target) if recovered.filled("collections") else []
+    if recovered.has_lost("segment_metadata") and recovered.has_lost("collection_metadata"):
+        judged += judge_settings(store, target)
     return Made({**recovered.report, "settings_judged": judged}, recovered.lost_rows)
 
 
@@ -170,6 +177,14 @@ def _first(
         title = "Make the database anew from every page that holds together, with all of its indexes"
         return propose(
             kind, None, codes, title, options, why=why_recovered(made.report), parameters=parameters
+        )
+    if kind == RESTORE:
+        count = counted(sum(row["records"] for row in made.report["restored"]), "record")
+        title = (
+            f"Put {count} together again whose row of embeddings is gone, from id map, metadata and level 0"
+        )
+        return propose(
+            kind, None, codes, title, options, why=why_restored(made.report), parameters=parameters
         )
     bare = sum(count for _, count in lacking(made.report))
     return propose(

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from forensics.readers.full_text import NAME as FULL_TEXT
-from forensics.readers.migrations import BY_KEY, set_of
+from forensics.readers.migrations import BY_KEY, set_of, span_of
 from forensics.readers.page_trees import rows_of, strays, walk
 from forensics.readers.pages import PageFile, Record
 from forensics.repair.released import is_shadow, schema_of
@@ -129,7 +129,11 @@ def _migrations(file: PageFile, items: Iterable[Item]) -> list[tuple[str, int]]:
     if tree is None or tree.gaps:
         pages += [page.number for page in strays(file, set(pages))]
     keys = {record[:2] for _, record in rows_of(file, pages) if len(record) == 5}
-    return sorted(key for key in BY_KEY if key in keys)
+    known = [key for key in BY_KEY if key in keys]
+    span = span_of(known)
+    return sorted(
+        {*known, *(set_of(span[0]) if span else ())}
+    )  # a release has all of its own, whatever is lost
 
 
 def _accepted(items: Iterable[Item]) -> tuple[Item, ...]:

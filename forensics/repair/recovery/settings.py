@@ -63,10 +63,30 @@ def judge(segment: VectorSegment) -> Judged:
     return Judged(space, why, header.dim, header.M, header.ef_construction)
 
 
-def judge_collections(store: Store, database: Path, filled: int) -> list[dict[str, Json]]:
+def judge_settings(store: Store, database: Path) -> list[dict[str, Json]]:
+    """Before 1.0: segments of `database` whose space stands nowhere any more have the settings of their directory."""
+    sql = (
+        "SELECT c.id, c.name, s.id FROM segments s JOIN collections c ON c.id = s.collection WHERE s.scope = 'VECTOR'"
+        " AND NOT EXISTS (SELECT 1 FROM segment_metadata m WHERE m.segment_id = s.id AND m.key = 'hnsw:space')"
+        " AND NOT EXISTS (SELECT 1 FROM collection_metadata m WHERE m.collection_id = c.id AND m.key = 'hnsw:space')"
+        " AND NOT EXISTS (SELECT 1 FROM migrations WHERE dir = 'metadb' AND version >= 5) ORDER BY c.name"
+    )
+    out: list[dict[str, Json]] = []
+    with closing(sqlite3.connect(database)) as connection:
+        for collection, name, segment in connection.execute(sql).fetchall():
+            judged = judge(VectorSegment(segment, store.tree, segment))
+            for key, value in judged.legacy.items():
+                column = "str_value" if isinstance(value, str) else "int_value"
+                for kind, owner in (("segment", segment), ("collection", collection)):
+                    row = f"INSERT OR IGNORE INTO {kind}_metadata ({kind}_id, key, {column}) VALUES (?, ?, ?)"
+                    connection.execute(row, (owner, key, value))
+            out.append({"name": name, "space": judged.space, "why": judged.why})
+        connection.commit()
+    return out
+
+
+def judge_collections(store: Store, database: Path) -> list[dict[str, Json]]:
     """Collections of `database` of which only id and name were left have settings again: those of their directory."""
-    if not filled:
-        return []
     sql = (
         "SELECT c.id, c.name, s.id FROM collections c JOIN segments s ON s.collection = c.id AND s.scope = 'VECTOR'"
         " WHERE c.dimension IS NULL AND c.config_json_str = '{}' ORDER BY c.name"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
-from forensics.readers.embeddings_queue import ADD, DELETE, UPDATE, UPSERT
 from forensics.readers.full_text import DOCUMENT
 from forensics.readers.migrations import BY_KEY
 from forensics.readers.pages import Cell, PageFile, Record
 from forensics.readers.record_rows import SeqId
+from forensics.repair.recovery.queued import merged_metadata
 from forensics.repair.recovery.rows import Found, Partial
 from forensics.repair.recovery.schema import CONTENT
 from forensics.repair.released import released_texts
+from forensics.store import METADATA_TYPE, VECTOR_TYPE
 
 TOPIC = "persistent://default/default/"
 Filled = Iterator[tuple[int, dict[str, Cell]]]
@@ -73,6 +73,42 @@ def _collections(file: PageFile, one: Found, found: Mapping[str, Found]) -> Fill
         yield rowid, {**{c: v for c, v in extra.items() if c in one.table.columns}, **partial}
 
 
+def _segments(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
+    """Type and scope by whether records name the segment; the collection where there is only one."""
+    named = {cells[1] for _, cells in _all(file, found.get("embeddings"))}
+    collections = [cells[0] for _, cells in _all(file, found.get("collections"))]
+    if len(collections) != 1:
+        return
+    for rowid, partial in _named(one, "id"):
+        scope, kind = ("METADATA", METADATA_TYPE) if partial["id"] in named else ("VECTOR", VECTOR_TYPE)
+        topic = {"topic": f"{TOPIC}{collections[0]}"} if "topic" in one.table.columns else {}
+        yield rowid, {**partial, **topic, "type": kind, "scope": scope, "collection": collections[0]}
+
+
+def _segment_settings(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
+    """The hnsw: keys, which releases before 1.0 write to collection and segment alike."""
+    pairs = [(cells[-1], cells[0]) for _, cells in _all(file, found.get("segments")) if "VECTOR" in cells]
+    yield from _twins(file, one, found.get("collection_metadata"), dict(pairs))
+
+
+def _collection_settings(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
+    pairs = [(cells[0], cells[-1]) for _, cells in _all(file, found.get("segments")) if "VECTOR" in cells]
+    yield from _twins(file, one, found.get("segment_metadata"), dict(pairs))
+
+
+def _twins(file: PageFile, one: Found, other: Found | None, owners: Mapping[Cell, Cell]) -> Filled:
+    """Rows of `other` about hnsw: keys under the owner that they have here, where no such row is there."""
+    there = {cells[:2] for _, cells in _all(file, one)}
+    highest = max((*one.lost_rows, *(rowid for rowid, _ in _all(file, one))), default=0)
+    known = {
+        (partial.get(one.table.columns[0]), partial.get("key")): r for r, partial in one.lost_rows.items()
+    }
+    for at, (_, cells) in enumerate(_all(file, other), start=highest + 1):
+        pair = (owners.get(cells[0]), cells[1])
+        if pair[0] is not None and pair not in there and str(cells[1]).startswith("hnsw:"):
+            yield known.get(pair, at), dict(zip(one.table.columns, (pair[0], *cells[1:]), strict=False))
+
+
 def _migrations(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
     for rowid, partial in _named(one, "dir", "version"):
         released = BY_KEY.get((str(partial["dir"]), int(str(partial["version"]))))
@@ -128,26 +164,11 @@ _COLUMN_OF: Mapping[type, str] = {
 
 def last_values(file: PageFile, queue: Found | None) -> dict[str, dict[str, object]]:
     """id → the metadata that the queue's rows give it, one after the other; of a deleted id nothing."""
-    out: dict[str, dict[str, object]] = {}
     if queue is None:
-        return out
-    place = {name: index for index, name in enumerate(queue.table.columns)}
-    for _, cells in sorted(_all(file, queue)):
-        name, given = str(cells[place["id"]]), _object(cells[place["metadata"]])
-        if cells[place["operation"]] == DELETE:
-            out.pop(name, None)
-        elif cells[place["operation"]] in (ADD, UPDATE, UPSERT):
-            merged = {**out.get(name, {}), **given}
-            out[name] = {key: value for key, value in merged.items() if value is not None}
-    return out
-
-
-def _object(cell: Cell) -> dict[str, object]:
-    try:
-        found = json.loads(cell) if isinstance(cell, str) else {}
-    except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    name, operation, metadata = (queue.table.columns.index(each) for each in ("id", "operation", "metadata"))
+    rows = (cells for _, cells in sorted(_all(file, queue)))
+    return merged_metadata((str(row[name]), int(str(row[operation])), row[metadata]) for row in rows)
 
 
 def _all(file: PageFile, one: Found | None) -> Iterator[tuple[int, Record]]:
@@ -158,6 +179,9 @@ FILLS: Mapping[str, Callable[[PageFile, Found, Mapping[str, Found]], Filled]] = 
     "embeddings": _embeddings,
     "embedding_metadata": _metadata,
     "collections": _collections,
+    "segments": _segments,
+    "segment_metadata": _segment_settings,
+    "collection_metadata": _collection_settings,
     "migrations": _migrations,
 }
 

@@ -35,6 +35,22 @@ def why_catalogued(report: Mapping[str, Json]) -> str:
     return "; ".join(_collection(row) for row in report["collections"])
 
 
+def why_restored(report: Mapping[str, Json]) -> str:
+    """What shows which id had which rowid, and how many ids are refused."""
+    parts = [
+        f"{row['collection']}: {counted(count, 'record')}, shown by this: {proof}"
+        for row in report["restored"]
+        for proof, count in row["proofs"].items()
+    ]
+    refused = report["refused"]
+    parts += (
+        [f"{counted(refused, 'id')} without a proof stay refused, and are listed in the case"]
+        if refused
+        else []
+    )
+    return "; ".join(parts)
+
+
 def _collection(row: Mapping[str, Json]) -> str:
     bare = row["records"] - row["documents"]
     copy = ", named by another copy of the store" if row["from_copy"] else ""
