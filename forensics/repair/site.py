@@ -102,7 +102,7 @@ class Site(Elements):
     @cached_property
     def watermarks(self) -> Watermarks:
         """What the watermarks should be."""
-        return Watermarks(self.collection, ahead="CF204" in self.codes)
+        return Watermarks(self.collection, ahead="CF204" in self.codes, also=self.also)
 
     @cached_property
     def watermark(self) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from forensics.absent import Absent
 from forensics.checks.queue_ahead import passed_over
-from forensics.checks.queue_marks import METADATA, VECTOR, Poisoned, poisoned_marks
+from forensics.checks.queue_marks import METADATA, VECTOR, Poisoned, believable_marks, poisoned_marks
+from forensics.errors import ForensicsError
 from forensics.readers.database import SeqId
 from forensics.readers.id_map import IdMap
 from forensics.readers.watermarks import reach
-from forensics.store import Collection
+from forensics.store import Collection, open_store
 
 Change = Literal["keep", "restore", "insert"]
 
@@ -30,11 +34,11 @@ class Watermarks:
     """The targets of the metadata and of the vector segment of one collection.
 
     `ahead`: it was found that a watermark passed over rows (CF204); else the segment is repaired, not its
-    mark.
+    mark. `also`: other copies of the store, whose watermarks of another time bound one that cannot be decoded.
     """
 
-    def __init__(self, collection: Collection, *, ahead: bool = False) -> None:
-        self.collection, self.ahead = collection, ahead
+    def __init__(self, collection: Collection, *, ahead: bool = False, also: Sequence[Path] = ()) -> None:
+        self.collection, self.ahead, self.also = collection, ahead, also
 
     @property
     def queue_top(self) -> int:
@@ -63,7 +67,7 @@ class Watermarks:
     def _target(self, scope: str, stored: int | None) -> Target:
         poison = poisoned_marks(self.collection).get(scope)
         if poison is not None:
-            return _cured(poison)
+            return self._cured(scope, poison)
         if stored is None:
             return Target(None, "keep", "it cannot be decoded")
         passed = passed_over(self.collection, scope) if self.ahead else {}
@@ -72,14 +76,26 @@ class Watermarks:
         first = min(passed.values())
         return Target(max(1, first - 1), "restore", f"row {first} of the queue was never applied")
 
+    def _cured(self, scope: str, poison: Poisoned) -> Target:
+        """The decoded number; where it is only bounded what a copy says within the bounds, else the lower of them: what is
+        replayed twice changes nothing.
+        """
+        if isinstance(poison.expected, int):
+            return Target(poison.expected, "restore", f"{poison.stored} decodes to {poison.expected}")
+        lowest, highest = poison.expected["at_least"], poison.expected["at_most"]
+        why = f"{poison.stored} cannot be decoded; it was between {lowest} and {highest}"
+        known = {value: path for path, value in self._in_copies(scope) if lowest <= value <= highest}
+        if not known:
+            return Target(max(1, lowest), "restore", why)
+        return Target(max(known), "restore", f"{why}; the copy at {known[max(known)].name} had {max(known)}")
 
-def _cured(poison: Poisoned) -> Target:
-    """The decoded number; where it is only bounded the lower bound: what is replayed twice changes nothing."""
-    if isinstance(poison.expected, int):
-        return Target(poison.expected, "restore", f"{poison.stored} decodes to {poison.expected}")
-    lowest, highest = poison.expected["at_least"], poison.expected["at_most"]
-    why = f"{poison.stored} cannot be decoded; it was between {lowest} and {highest}"
-    return Target(max(1, lowest), "restore", why)
+    def _in_copies(self, scope: str) -> Iterator[tuple[Path, int]]:
+        """(copy, watermark) of the same segment in each copy that can be read and whose own is believable."""
+        for path in self.also:
+            with suppress(ForensicsError), open_store(path) as copy:
+                for each in copy.collections:
+                    if each.id == self.collection.id and scope in (marks := believable_marks(each)):
+                        yield path, marks[scope]
 
 
 def applied_by_both(collection: Collection) -> int:
