@@ -67,7 +67,7 @@ def test_what_the_finding_says_can_be_done(tmp_path: Path, say: Any) -> None:
     assert {line["id"] for line in lines} <= truth
 
 
-@pytest.mark.parametrize("name", ["table-page-zeroed", "header-torn"])
+@pytest.mark.parametrize("name", ["header-torn", pytest.param("table-page-zeroed", marks=pytest.mark.slow)])
 def test_everything_comes_back_and_goes_again(name: str, tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
     before = {table: rows(store, table) for table in ("embeddings", "embedding_metadata", "embeddings_queue")}
@@ -81,7 +81,7 @@ def test_everything_comes_back_and_goes_again(name: str, tmp_path: Path) -> None
     assert (store / DATABASE).read_bytes() == damaged
 
 
-@pytest.mark.parametrize("table", ["embedding_metadata", "embeddings"])
+@pytest.mark.parametrize("table", ["embedding_metadata", pytest.param("embeddings", marks=pytest.mark.slow)])
 def test_rows_of_a_lost_leaf_come_from_the_indexes(table: str, tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
     before = rows(store, table)
@@ -99,6 +99,7 @@ def test_rows_of_a_lost_leaf_come_from_the_indexes(table: str, tmp_path: Path) -
     assert len([row for row in lost if row["table"] == table]) == told["lost"]
 
 
+@pytest.mark.slow
 def test_pages_of_noise_anywhere_are_healed_as_foretold(tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
     count = (store / DATABASE).stat().st_size // 4096
@@ -112,7 +113,11 @@ def test_pages_of_noise_anywhere_are_healed_as_foretold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("database-emptied", "CF003"), ("database-removed", "CF001"), ("database-of-another-program", "CF003")],
+    [
+        ("database-removed", "CF001"),
+        pytest.param("database-emptied", "CF003", marks=pytest.mark.slow),
+        pytest.param("database-of-another-program", "CF003", marks=pytest.mark.slow),
+    ],
 )
 def test_a_lost_database_is_made_of_the_directories(name: str, code: str, tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
@@ -131,6 +136,7 @@ def test_a_lost_database_is_made_of_the_directories(name: str, code: str, tmp_pa
     assert sorted(path.name for path in store.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_rows_of_the_catalogue_come_back_around_their_records(tmp_path: Path) -> None:
     store, case = samples.restore(SAMPLE, tmp_path / "store"), tmp_path / "case"
     tables = ("embeddings", "embedding_metadata", "embeddings_queue", "max_seq_id")
@@ -163,7 +169,7 @@ GONE = (5, 6, 50, 51, 52, 90, 270, 280)
     ("name", "proofs"),
     [
         ("1.5.9/healthy", {"the order of insertion": 6, "the queue has the same": 2}),
-        ("0.4.24/healthy", {"the queue has the same": 8}),
+        pytest.param("0.4.24/healthy", {"the queue has the same": 8}, marks=pytest.mark.slow),
     ],
 )
 def test_records_without_their_row_are_put_together(

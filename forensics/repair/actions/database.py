@@ -12,8 +12,10 @@ from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.database import DATABASE, SeqId
-from forensics.repair.actions.full_text import FILL_FULL_TEXT, FULL_TEXT
+from forensics.repair.actions.full_text import FULL_TEXT
 from forensics.repair.actions.work import Work
+from forensics.repair.recovery.build import recover
+from forensics.repair.recovery.ground import dialect_of
 
 Report = dict[str, Json]
 
@@ -33,51 +35,12 @@ def rebuild_indexes(work: Work) -> Report:
             connection.execute("REINDEX")
         return {"how": "REINDEX"}
     except Refused:
-        _copied_by_rows(work)
+        path, fresh = work.draft.copy_in(DATABASE), work.draft.scratch / "by-rows.sqlite3"
+        fresh.unlink(missing_ok=True)
+        recover(path, fresh, dialect_of(work.store))
+        shutil.copyfile(fresh, path)
+        fresh.unlink()
         return {"how": "rows copied"}
-
-
-def _copied_by_rows(work: Work) -> None:
-    """The draft's database is a new one of the same schema with the rows of every table; it has every index anew."""
-    path = work.draft.copy_in(DATABASE)
-    fresh = work.draft.scratch / "by-rows.sqlite3"
-    fresh.unlink(missing_ok=True)
-    connection = sqlite3.connect(fresh, isolation_level=None)
-    try:
-        connection.execute("ATTACH ? AS damaged", (str(path),))
-        _copy_schema_and_rows(connection)
-    except sqlite3.Error as error:
-        raise Refused(f"The rows cannot be copied either: {error}.") from error
-    finally:
-        connection.close()
-    shutil.copyfile(fresh, path)
-    fresh.unlink()
-
-
-def _copy_schema_and_rows(connection: sqlite3.Connection) -> None:
-    """Tables with their rows, then the full-text table, then indexes and the rest.
-
-    The WHERE keeps SQLite from copying whole b-trees of tables and indexes, damage included.
-    """
-    for name in ("page_size", "user_version", "application_id", "auto_vacuum"):
-        value = connection.execute(f"PRAGMA damaged.{name}").fetchone()[0]
-        connection.execute(f"PRAGMA main.{name} = {int(value)}")
-    sql = (
-        "SELECT type, name, sql FROM damaged.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
-    )
-    items = [item for item in connection.execute(sql).fetchall() if not item[1].startswith(f"{FULL_TEXT}_")]
-    connection.execute("BEGIN")
-    for _, name, create in (item for item in items if item[0] == "table"):
-        connection.execute(create)
-        if name != FULL_TEXT:
-            connection.execute(
-                f'INSERT INTO main."{name}" SELECT * FROM damaged."{name}" NOT INDEXED WHERE true'
-            )
-    if any(name == FULL_TEXT for _, name, _ in items):
-        connection.execute(FILL_FULL_TEXT)
-    for _, _, create in (item for item in items if item[0] != "table"):
-        connection.execute(create)
-    connection.execute("COMMIT")
 
 
 def convert_sequence_ids(work: Work) -> Report:
