@@ -12,7 +12,7 @@ import numpy as np
 
 from forensics.absent import Absent
 from forensics.case import Case
-from forensics.evidence import read_rows, safe_name, write_rows
+from forensics.evidence import read_rows, safe_name, write_rows, write_table
 from forensics.model import Plan
 from forensics.records import Records
 from forensics.store import Store
@@ -68,7 +68,10 @@ def write_provenance(case: Case, after: Store, origins: Mapping[str, list[Origin
         if isinstance(records, Absent) or isinstance(segment, Absent):
             continue
         path = case.evidence(safe_name(f"provenance-{name}") + ".csv")
-        write_rows(path, PROVENANCE[:6], _all_records(records, {line.id: line for line in lines}))
+        known = {line.id: line for line in lines}
+        write_rows(path, PROVENANCE[:6], _all_records(records, known))
+        if not write_table(path.with_suffix(".parquet"), PROVENANCE[:6], _all_records(records, known)):
+            case.log("provenance as CSV alone", collection=name, why="pyarrow is not installed")
 
 
 def _all_records(records: Records, known: Mapping[str, Origin]) -> Iterator[tuple[object, ...]]:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import forensics as fx
 from forensics import samples
+from forensics.evidence import read_rows
 from forensics.proof import standalone
 from forensics.testing.tampering import ALL, FACTS, detected, outcome
 from forensics.testing.tampering_stores import Finished
@@ -105,6 +107,15 @@ def test_a_released_original_and_a_repaired_copy_have_their_proof(
     said = program(case)
     assert said.returncode == 0, said.stdout + said.stderr
     assert ("NOT TOLD" in said.stdout) == (form == "released")
+
+
+def test_the_provenance_of_every_record_is_there_as_parquet_too(repaired: list[Finished]) -> None:
+    for done in repaired:
+        for path in done.evidence("provenance-terms.csv"):
+            rows = read_rows(path)
+            table = pd.read_parquet(path.with_suffix(".parquet")).fillna("")
+            assert table.to_numpy().tolist() == rows
+            assert len(rows) in (260, 300)
 
 
 def test_an_id_map_that_names_a_function_calls_none(tmp_path: Path) -> None:
