@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("diagnose_at_size", "deep_at_size", "by_size", "add_missing")
+NAMES = ("diagnose_at_size", "deep_at_size", "by_size", "add_missing", "repairing")
 
 if __name__ == "__main__":
     sys.exit(

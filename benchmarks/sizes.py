@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from benchmarks.embedding_server import Served, serving
 from benchmarks.measure import Cost, compiled, keep, kept, run
 from benchmarks.palaces import index_of, palace
 from benchmarks.peers import installed
+from benchmarks.repairing_page import write_page
 from benchmarks.stores import build_store
 from forensics import samples
 
@@ -60,6 +62,7 @@ def main() -> int:
         print(json.dumps({name: figures[name]}), flush=True)
     if options.size >= 1:
         keep("sizes", {**kept("sizes"), **figures})
+        write_page()
     return int(not all(case["holds"] for case in figures.values()))
 
 
@@ -127,7 +130,7 @@ def spaces(stores: Path, scratch: Path, size: float) -> dict[str, Any]:
         build_store(prepared, count, 8, M=4, ef=16, words=0, keys=1)
     shutil.copytree(prepared, store)
     before = _content(store)
-    with sqlite3.connect(store / "chroma.sqlite3") as database:
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
         third = f"id % {count // 3} = 7 AND id < {2 * count // 3 + 1}"
         changed = database.execute(f"UPDATE embeddings SET embedding_id = embedding_id || '  ' WHERE {third}")
     cost = _repair(store, scratch)
@@ -139,7 +142,7 @@ def spaces(stores: Path, scratch: Path, size: float) -> dict[str, Any]:
 def _content(store: Path) -> dict[str, str]:
     """SHA-256 of the rows of each table of records and segments, and of each file of the index."""
     tables = ("collections", "segments", "embeddings", "embedding_metadata", "embeddings_queue", "max_seq_id")
-    with sqlite3.connect(store / "chroma.sqlite3") as database:
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database:
         found = {name: sha256() for name in tables}
         for name, digest in found.items():
             for row in database.execute(f"SELECT * FROM {name} ORDER BY 1, 2"):
