@@ -159,6 +159,8 @@ def helps(before: Before, left: Sequence[str]) -> Iterator[dict[str, Any]]:
     options: dict[str, Any] = {"also_fix": tidy} if tidy else {}
     if tidy:
         yield dict(options)
+    if "CF608" in left:
+        yield {"rebuild": (STRUCK,)}
     options |= {"embedder": EMBEDDER}
     yield dict(options)
     yield {**options, "also": (before.older,)}

@@ -17,6 +17,7 @@ HELP = {
     "embedder": "the embedder",
     "accept_loss": "--accept-loss",
     "also_fix": "--also-fix",
+    "rebuild": "--rebuild",
     "unverified_embedder": "--unverified-embedder",
     "set_aside_unsearchable": "--set-aside-unsearchable",
     "ids": "--ids delete",
@@ -93,6 +94,7 @@ SHORT = {
     "also": "C",
     "accept_loss": "L",
     "also_fix": "F",
+    "rebuild": "R",
     "unverified_embedder": "U",
     "set_aside_unsearchable": "S",
 }

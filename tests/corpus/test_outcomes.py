@@ -15,10 +15,10 @@ from forensics.testing.outcome_facts import Held, back, collection_hash, rows_of
 from forensics.testing.outcomes import Bases, cell
 
 CHOSEN = (
-    ("directory-removed", "0.4.24", "healed"),
+    ("directory-removed", "0.4.24", "nothing to repair"),
     ("ids-unmapped", "0.4.24", "healed"),
     ("link-lists-emptied", "0.4.24", "healed"),
-    ("level0-halved", "0.5.23", "healed"),
+    ("level0-emptied", "0.5.23", "healed"),
     ("rows-deleted", "0.5.23", "healed"),
     ("label-doubled", "0.5.23", "healed"),
     ("id-map-removed", "0.6.3", "healed"),
@@ -34,7 +34,7 @@ CHOSEN = (
     ("tenant-deleted", "1.5.9", "healed"),
     ("directory-set-aside", "1.5.9", "healed"),
     ("made-unreachable", "1.5.9", "healed"),
-    ("link-inside", "1.5.9", "refused"),
+    ("database-zeroed", "1.5.9", "healed, 62 lost as listed"),
 )
 PENDING = 50
 """Records of the sample that are in the queue and not in the index; the one at the watermark is in both."""
