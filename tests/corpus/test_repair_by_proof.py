@@ -134,7 +134,7 @@ def test_a_lost_sibling_is_found_by_the_ids_of_the_index(sample: str, tmp_path: 
     assert answer["remaining"] == []
 
 
-@pytest.mark.parametrize("sample", ["0.6.3/healthy", "1.5.9/healthy"])
+@pytest.mark.parametrize("sample", ["0.6.3/healthy", pytest.param("1.5.9/healthy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("also", ["the same ids", "the rows are gone"])
 def test_a_sibling_that_nothing_proves_is_refused(sample: str, also: str, tmp_path: Path) -> None:
     store = samples.restore(sample, tmp_path / "store")

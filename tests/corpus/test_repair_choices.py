@@ -35,6 +35,11 @@ def repair(tmp_path: Path) -> Repair:
     return do
 
 
+def slow(*samples: str) -> list[Any]:
+    """Samples that only the long run takes."""
+    return [pytest.param(sample, marks=pytest.mark.slow) for sample in samples]
+
+
 def header_of(store: Path) -> Header:
     with fx.open_store(store) as opened:
         (collection,) = opened.collections
@@ -55,7 +60,9 @@ def digests(store: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.mark.parametrize("sample", ["0.4.24/healthy", "0.6.3/healthy", "1.0.20/healthy", "1.5.9/healthy"])
+@pytest.mark.parametrize(
+    "sample", [*slow("0.4.24/healthy", "1.0.20/healthy"), "0.6.3/healthy", "1.5.9/healthy"]
+)
 def test_a_new_index_has_the_parameters_that_were_asked_for(
     sample: str, tmp_path: Path, repair: Repair
 ) -> None:
@@ -69,6 +76,7 @@ def test_a_new_index_has_the_parameters_that_were_asked_for(
     assert fx.diagnose(store).codes(notes=False) == ()
 
 
+@pytest.mark.slow
 def test_the_engine_takes_the_new_parameters(tmp_path: Path, repair: Repair) -> None:
     store = samples.restore("1.5.9/healthy", tmp_path / "store")
     answer = repair(store, rebuild="*", M=6, ef_construction=40, engine=None)
@@ -103,8 +111,17 @@ def test_one_thread_gives_the_same_files_byte_for_byte(
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("asked", [None, 1, 1000])
-@pytest.mark.parametrize("damage", ["header-removed", "middle-lost", "directory-removed"])
+@pytest.mark.parametrize(
+    ("damage", "asked"),
+    [
+        ("header-removed", None),
+        ("middle-lost", 1),
+        ("directory-removed", 1000),
+        pytest.param("header-removed", 1000, marks=pytest.mark.slow),
+        pytest.param("middle-lost", None, marks=pytest.mark.slow),
+        pytest.param("directory-removed", None, marks=pytest.mark.slow),
+    ],
+)
 def test_the_index_has_room_for_its_records_and_more(
     damage: str, asked: int | None, tmp_path: Path, repair: Repair
 ) -> None:
@@ -145,7 +162,7 @@ def queue_of(store: Path) -> list[int]:
         return [row[0] for row in database.execute("SELECT seq_id FROM embeddings_queue ORDER BY seq_id")]
 
 
-@pytest.mark.parametrize("sample", ["0.4.24/healthy", "0.6.3/healthy", "1.5.9/healthy-upgraded"])
+@pytest.mark.parametrize("sample", ["0.4.24/healthy", *slow("0.6.3/healthy", "1.5.9/healthy-upgraded")])
 def test_rows_that_the_index_holds_leave_the_queue(sample: str, tmp_path: Path, repair: Repair) -> None:
     store = samples.restore(sample, tmp_path / "store")
     index, before = Index(store), queue_of(store)
