@@ -18,7 +18,7 @@ from forensics.readers.pages import PageFile
 from forensics.repair.recovery.frame import Frame
 from forensics.repair.recovery.rows import Found, take_indexes, take_strays, walked
 from forensics.repair.recovery.schema import CONTENT, Schema, read_schema
-from forensics.repair.recovery.stand_ins import cells_of, stand_in
+from forensics.repair.recovery.stand_ins import cells_of, released, stand_in
 
 Report = dict[str, Json]
 NOT_COUNTED = frozenset({CONTENT, "acquire_write"})
@@ -56,7 +56,7 @@ def recover(source: Path, target: Path, dialect: str) -> Recovered:
         if not schema.tables:
             raise Refused("not one page of the database can be made out.")
         found = {name: walked(file, table) for name, table in schema.tables.items()}
-        report = _gathered(file, schema, found)
+        report = _gathered(file, schema, found, dialect)
         try:
             with closing(sqlite3.connect(target, isolation_level=None)) as fresh:
                 _write(fresh, frame, schema, file, found)
@@ -70,7 +70,7 @@ def recover(source: Path, target: Path, dialect: str) -> Recovered:
     return Recovered({**report, "page_size": frame.page_size, "header_made_anew": frame.made}, rows)
 
 
-def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found]) -> Report:
+def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found], dialect: str) -> Report:
     """Every table has what strays, indexes and other tables give it."""
     trees = (walk(file, root, index=name in schema.entries) for name, root in schema.roots.items())
     known = set[int]().union(*(tree.pages for tree in trees), free_pages(file.path, file.page_size))
@@ -78,7 +78,7 @@ def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found]) -> Rep
     for one in found.values():
         if one.gaps:
             take_indexes(file, one, schema)
-    filled = stand_in(file, found)
+    filled = stand_in(file, found) | released(file, found.get("migrations"), dialect)
     tables = {name: _told(file, one, filled.get(name, 0)) for name, one in sorted(found.items())}
     return {
         "tables": tables,

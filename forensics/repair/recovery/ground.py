@@ -161,10 +161,24 @@ def plan_on_new_database(
         beside = diagnose_store(ground, Scope(embedder=store.embedder is not None))
         first = _first(kind, diagnosis, made, beside, options).action
         rest = planned(ground, beside, options)
+    first = _waiting(first, rest)
     if not first.approved:
         rest = replace(rest, actions=(), effects=(), promised=(), remaining=(), losses=(), alternatives=())
     ways = alternatives(store, diagnosis, [first], {}, set())
     return _joined(store, diagnosis, first, replace(rest, alternatives=(*ways, *rest.alternatives)))
+
+
+def _waiting(first: Action, rest: Plan) -> Action:
+    """Not approved where what must follow it is not: else a store would be left with a sound database and no catalogue."""
+    open_ones = [action for action in rest.actions if action.kind in KINDS and not action.approved]
+    if not open_ones:
+        return first
+    (then,) = open_ones
+    codes = tuple(sorted({*first.codes, *then.codes}))
+    return replace(
+        first, codes=codes, approval=then.approval, approved=False, safety=then.safety, loses=then.loses,
+        why=f"{first.why}; then: {then.title} ({then.why})",
+    )  # fmt: skip
 
 
 def _first(
