@@ -148,7 +148,7 @@ def capacity_frozen(collection: Collection) -> Iterator[Finding]:
         },
         where=(in_segment(collection, HEADER_FILE, offset=12),),
         means="The index is full and has not grown although many writes wait for it: no search finds them.",
-        remedy=Remedy(action="rebuild-segment", safety="safe"),
+        remedy=Remedy(action="rebuild-header", safety="safe"),
         confidence="likely",
     )
 
