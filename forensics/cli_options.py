@@ -127,6 +127,12 @@ def add_applying(parser: ArgumentParser) -> None:
         "--nobody-else-uses-it", action="store_true", help="say so where the system cannot show it"
     )
     parser.add_argument(
+        "--in-place",
+        metavar="UNDOFILE",
+        help="where a draft has no room beside the store: change files of the index where they stand, never the"
+        " database; UNDOFILE, on another disk, holds what is overwritten",
+    )
+    parser.add_argument(
         "--engine",
         metavar="VERSION",
         help="the chromadb release that verifies (default: the one installed); none: our own checks alone",

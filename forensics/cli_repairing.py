@@ -174,6 +174,7 @@ def _carried_out(options: Namespace, case: Case, *, yes: bool) -> Answer:
                 yes=yes,
                 resume=getattr(options, "resume", False) and not options.dry_run,
                 to=getattr(options, "to", None),
+                in_place=options.in_place,
                 nobody_else=options.nobody_else_uses_it,
                 engine=options.engine,
                 progress=bar,

@@ -19,6 +19,7 @@ from forensics.evidence import safe_name, write_rows
 from forensics.model import Diagnosis, Json, Plan
 from forensics.repair.draft import Draft
 from forensics.repair.embedded_kept import keeping
+from forensics.repair.in_place_state import is_halfway_in_place
 from forensics.repair.journal import Transition
 from forensics.repair.stages import plan_of, result
 from forensics.seal import Manifest, compare, seal
@@ -198,12 +199,14 @@ def refusal_kept(case: Case) -> Generator[None]:
 def is_halfway(case: Case) -> bool:
     """True where a swap or an undo was begun and is not finished."""
     last = _last(case)
-    return last is not None and last.outcome is None
+    return is_halfway_in_place(case) or (last is not None and last.outcome is None)
 
 
 def can_finish(case: Case) -> bool:
     """True where `--resume` brings to its end what was approved: a swap that was interrupted, or its record."""
     last = _last(case)
+    if is_halfway_in_place(case):
+        return True
     return last is not None and (last.outcome is None or Draft.open(case).journal.state == "repaired")
 
 

@@ -30,14 +30,16 @@ def apply(
     yes: bool = False,
     resume: bool = False,
     to: str | PathLike[str] | None = None,
+    in_place: str | PathLike[str] | None = None,
     nobody_else: bool = False,
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Carries out the approved actions of the case's plan on a draft, verifies it, and swaps it in.
 
-    Without `yes` nothing is changed and the plan is shown; only what was begun is finished by `resume`. Returns the
-    JSON of the command line.
+    `to`: a repaired copy there instead. `in_place`: where a draft has no room, files of the index are changed where
+    they stand; that undo file, on another disk, holds what is overwritten. Without `yes` nothing is changed and the
+    plan is shown; only what was begun is finished by `resume`. Returns the JSON of the command line.
     """
     from forensics.repair.apply import apply_plan
     from forensics.repair.stages import plan_of
@@ -46,12 +48,18 @@ def apply(
     opened = _case(case)
     if not yes and not (resume and can_finish(opened)):
         return stopped_at_plan(opened)
-    target = None if to is None else Path(fspath(to))
+    target, undo_file = (None if each is None else Path(fspath(each)) for each in (to, in_place))
     if not resume and opened.has("plan.json"):
         _embedder(plan_of(opened).options)  # gone or changed: said before anything is made
     with halfway_told(opened), refusal_kept(opened):
         return apply_plan(
-            opened, resume=resume, to=target, nobody_else=nobody_else, engine=engine, progress=progress
+            opened,
+            resume=resume,
+            to=target,
+            in_place=undo_file,
+            nobody_else=nobody_else,
+            engine=engine,
+            progress=progress,
         )
 
 

@@ -53,6 +53,7 @@ class Options(w.Accordion):
                     self.engine,
                     self.target,
                     self.to,
+                    self.in_place,
                     self.nobody_else,
                 ]
             ),
@@ -141,6 +142,11 @@ class Options(w.Accordion):
         self.to = text(
             "write a repaired copy to", "leave the store alone", "a folder that does not exist yet"
         )
+        self.in_place = text(
+            "change the index where it stands",
+            "undo file on another disk",
+            "only where a draft has no room beside the store, and never the database",
+        )
         self.search_all = check(
             "search every vector by itself, not only those that the repair could have cost a link",
             "takes longer",
@@ -180,6 +186,7 @@ class Options(w.Accordion):
         """The arguments of `fx.apply`."""
         return {
             "to": self.to.value.strip() or None,
+            "in_place": self.in_place.value.strip() or None,
             "nobody_else": self.nobody_else.value,
             "engine": self.engine.value.strip() or None,
         }

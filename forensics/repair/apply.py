@@ -18,14 +18,14 @@ from forensics.model import Action, Json, Plan, Verdict
 from forensics.proof.sealing import write_proof
 from forensics.readers.shelf import shelf
 from forensics.repair import stages, swap
+from forensics.repair.apply_in_place import apply_in_place, finished_in_place
 from forensics.repair.bystanders import exclusive_lock, refuse_users
 from forensics.repair.draft import Draft, DraftContext
 from forensics.repair.embedded_kept import keeping
 from forensics.repair.embedding import telling
-from forensics.repair.foresight import require_predicted_room
+from forensics.repair.foresight import foreseen, require_predicted_room
 from forensics.repair.keeping import keep
-from forensics.repair.placing import ENTRIES
-from forensics.seal import DATABASE, Change, Entry, Manifest, compare, describe, seal
+from forensics.seal import DATABASE, Change, Manifest, compare, describe, seal
 
 if TYPE_CHECKING:
     from forensics.repair.journal import Transition
@@ -41,6 +41,7 @@ def apply_plan(
     *,
     resume: bool = False,
     to: Path | None = None,
+    in_place: Path | None = None,
     nobody_else: bool = False,
     engine: str | None = None,
     progress: Progress | None = None,
@@ -49,11 +50,15 @@ def apply_plan(
 ) -> dict[str, Json]:
     """The store is repaired as the plan of the case says, or (with `to`) a repaired copy stands at `to`.
 
+    `in_place`: where a draft has no room, segment files are changed where they stand, with that undo file.
+
     Returns the JSON of the command line. Until the swap the store is only read; a swap that was interrupted
     is finished by `resume`. Raises UsageError, StoreInUse, StoreChanged, NoSpace or Refused, each with the
     store as it was; CannotComplete where a swap could be neither made nor taken back.
     """
     with case.lock(), room("the repair was made"), keeping(case.folder), telling(progress):
+        if (done := finished_in_place(case, resume=resume, nobody_else=nobody_else)) is not None:
+            return done
         if case.draft is not None and case.draft.is_dir():
             answer = _with_old_draft(case, Draft.open(case), resume, nobody_else)
             if answer is not None:
@@ -62,6 +67,8 @@ def apply_plan(
         if not plan.approved:
             return _nothing_to_do(case, plan)
         work = Application(case, plan, nobody_else, engine, progress, run, verify)
+        if in_place is not None:
+            return apply_in_place(work, in_place)
         return work.copy_to(to) if to is not None else work.swap_in()
 
 
@@ -103,7 +110,7 @@ class Application:
                 swap.refuse_without_exchange(draft)
                 if hidden:
                     draft.journal.append("promised", reasons=list(hidden))
-                verdict = self._fill(draft)
+                verdict = self.fill(draft)
                 shutil.rmtree(draft.folder / "scratch", ignore_errors=True)
                 kept = keep(draft, before)
                 unchanged(self.case, before)
@@ -128,7 +135,7 @@ class Application:
         folder = target.parent / f".{target.name[:100]}.forensics-{self.case.id}"
         draft = Draft.create(self.store, self.case, folder, strict=False)
         try:
-            verdict = self._fill(draft)
+            verdict = self.fill(draft)
             after = foreseen(draft, before)
             place(target, lambda partial: self._copied(draft, partial, before, after))
         finally:
@@ -147,7 +154,7 @@ class Application:
         unchanged(self.case, before)
         return verified_copy(after, partial)
 
-    def _fill(self, draft: Draft) -> dict[str, Json]:
+    def fill(self, draft: Draft) -> dict[str, Json]:
         """The actions are done in the draft and verified; returns the verdict. Raises Refused where it did
         not pass.
         """
@@ -205,22 +212,6 @@ def unchanged(case: Case, reuse: Manifest | None = None) -> Manifest:
     if unread:
         raise Refused(f"{unread[0]} cannot be read: be the owner of the store, or root.")
     return now
-
-
-def foreseen(draft: Draft, before: Manifest) -> Manifest:
-    """What the seal will be after the swap: unchanged entries as they are, the others as they lie in the
-    draft.
-    """
-    entries = [entry for entry in before.entries if draft.resolve(entry.path) == draft.store / entry.path]
-    lying = seal(draft.folder / ENTRIES)
-    covered = [
-        e for e in lying.entries if e.path != "." and draft.resolve(e.path) == draft.folder / ENTRIES / e.path
-    ]
-    return Manifest(store=before.store, entries=_in_order([*entries, *covered]))
-
-
-def _in_order(entries: list[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda entry: (entry.path != ".", entry.path)))
 
 
 def complete(

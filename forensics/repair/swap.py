@@ -129,7 +129,7 @@ def drive(draft: Draft, transition: Transition, goal: Outcome) -> None:
         _journal(draft, goal, "step", number=transition.number, step=index, way=goal)
         trade(draft.store / store, draft.folder / other)
         if forward and index == 0 and len(transition.steps) > 1:
-            _refuse_late_comers((draft.folder / other).parent)
+            refuse_late_comers((draft.folder / other).parent)
     _set_times(draft, transition.times_after if forward else transition.times_before)
     _journal(draft, goal, "end", number=transition.number, outcome=goal)
     with suppress(
@@ -139,7 +139,7 @@ def drive(draft: Draft, transition: Transition, goal: Outcome) -> None:
         draft.case.log(f"{transition.name} {'done' if forward else 'taken back'}")
 
 
-def _refuse_late_comers(closed: Path) -> None:
+def refuse_late_comers(closed: Path) -> None:
     """Raises StoreInUse where somebody opened the database after the last look and before it was moved
     away.
     """

@@ -15,6 +15,8 @@ from forensics.model import Json
 from forensics.repair import placing, stages, swap
 from forensics.repair.bystanders import exclusive_lock, refuse_users
 from forensics.repair.draft import Draft
+from forensics.repair.in_place import release_in_place, take_back
+from forensics.repair.in_place_state import is_in_place
 from forensics.repair.journal import Outcome, State, Step, Transition
 from forensics.repair.keeping import is_kept
 from forensics.repair.placing import KEPT, LATER, SIDECARS, within
@@ -30,6 +32,8 @@ def undo(case: Case, *, discard_later_writes: bool = False, nobody_else: bool = 
     somebody has it open.
     """
     with case.lock(), room("the repair was undone"):
+        if is_in_place(case):
+            return take_back(case, nobody_else=nobody_else)
         draft = Draft.open(case)
         if draft.journal.released:
             raise Refused(f"The kept half of {case.store} was released; `release` again clears what is left.")
@@ -202,6 +206,8 @@ def _answer(case: Case, state: State, differences: Sequence[Change]) -> dict[str
 def release(case: Case) -> dict[str, Json]:
     """The kept half (the original; after an undo the repair) is deleted; there is no undo any more."""
     with case.lock():
+        if is_in_place(case):
+            return release_in_place(case)
         draft = Draft.open(case)
         last = draft.journal.last
         if last is None and not draft.is_disposable:
