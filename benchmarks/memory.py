@@ -7,6 +7,7 @@ quarter of the vectors' size on all memory that is not a mapped file (RLIMIT_DAT
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sqlite3
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Cost, run
-from benchmarks.stores import build_store
+from benchmarks.stores import build_store, write_map
 
 LIMIT_MB = 400
 RECORDS, DIMENSION, WIDE = 1_000_000, 64, 256
@@ -34,9 +35,18 @@ def bloat(store: Path) -> None:
     os.truncate(links, links.stat().st_size + (1 << 30))
 
 
-def pad_ids(store: Path) -> None:
-    """A thousand ids end with a space."""
-    _sql(store, "UPDATE embeddings SET embedding_id = embedding_id || ' ' WHERE id % 1000 = 7")
+def pad_ids(store: Path, every: int = 1000) -> int:
+    """Every so-manieth id ends with two spaces, in SQLite and in the id map, as an application added it; how many do."""
+    (path,) = store.glob("*/index_metadata.pickle")
+    labels = pickle.loads(path.read_bytes())["id_to_label"]
+    ids = sorted(labels, key=labels.__getitem__)
+    padded = ids[7::every]
+    ids[7::every] = [f"{name}  " for name in padded]
+    write_map(path, ids)
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        rename = "UPDATE embeddings SET embedding_id = embedding_id || '  ' WHERE embedding_id = ?"
+        database.executemany(rename, [(name,) for name in padded])
+    return len(padded)
 
 
 def poison(store: Path) -> None:
@@ -50,7 +60,7 @@ def _sql(store: Path, statement: str) -> None:
         database.execute(statement)
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "link lists of a gigabyte": bloat,
     "ids with spaces": pad_ids,
     "watermark poisoned": poison,

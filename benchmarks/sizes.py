@@ -7,7 +7,7 @@ orphans: a palace of 500,000 x 384 and 10,404 drawers more that SQLite alone has
     its repair-status counts no difference.
 sparse: link_lists.bin of 20 GiB: the sample whose engine was killed in a flush and started again, so that sizes which it
     read from nowhere made it seek over gigabytes; the hole at its end is made longer.
-spaces: two ids with trailing spaces among a million, which are trimmed; nothing else changes.
+spaces: two ids with trailing spaces among a million, in SQLite and in the id map; they are trimmed, nothing else changes.
 
 `--size` 0.01 is a hundredth of the records. What each cost, and what was found, goes to `results/sizes.json`.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import re
 import shutil
 import sqlite3
@@ -32,6 +33,7 @@ from typing import Any
 from benchmarks.embedder import document
 from benchmarks.embedding_server import Served, serving
 from benchmarks.measure import Cost, compiled, keep, kept, run
+from benchmarks.memory import pad_ids
 from benchmarks.palaces import index_of, palace
 from benchmarks.peers import installed
 from benchmarks.repairing_page import write_page
@@ -130,17 +132,16 @@ def spaces(stores: Path, scratch: Path, size: float) -> dict[str, Any]:
         build_store(prepared, count, 8, M=4, ef=16, words=0, keys=1)
     shutil.copytree(prepared, store)
     before = _content(store)
-    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
-        third = f"id % {count // 3} = 7 AND id < {2 * count // 3 + 1}"
-        changed = database.execute(f"UPDATE embeddings SET embedding_id = embedding_id || '  ' WHERE {third}")
+    padded = pad_ids(store, count // 2)
+    assert _unlike(before, _content(store))
     cost = _repair(store, scratch)
     after = _content(store)
-    found = {"records": count, "with_spaces": changed.rowcount, "unlike_before": _unlike(before, after)}
-    return _case(cost, found, changed.rowcount == 2 and before == after)
+    found = {"records": count, "with_spaces": padded, "unlike_before": _unlike(before, after)}
+    return _case(cost, found, padded == 2 and before == after)
 
 
 def _content(store: Path) -> dict[str, str]:
-    """SHA-256 of the rows of each table of records and segments, and of each file of the index."""
+    """SHA-256 of the rows of each table of records and segments, of what the id map says, and of each other file."""
     tables = ("collections", "segments", "embeddings", "embedding_metadata", "embeddings_queue", "max_seq_id")
     with closing(sqlite3.connect(store / "chroma.sqlite3")) as database:
         found = {name: sha256() for name in tables}
@@ -148,8 +149,15 @@ def _content(store: Path) -> dict[str, str]:
             for row in database.execute(f"SELECT * FROM {name} ORDER BY 1, 2"):
                 digest.update(repr(row).encode())
     told = {name: digest.hexdigest() for name, digest in found.items()}
-    files = sorted(path for path in store.glob("*/*") if path.is_file())
-    return told | {str(path.relative_to(store)): sha256(path.read_bytes()).hexdigest() for path in files}
+    for path in sorted(store.glob("*/*")):
+        raw = path.read_bytes()
+        said = (
+            repr(sorted(pickle.loads(raw)["id_to_label"].items())).encode()
+            if path.suffix == ".pickle"
+            else raw
+        )
+        told[path.name] = sha256(said).hexdigest()
+    return told
 
 
 def _unlike(before: dict[str, str], after: dict[str, str]) -> list[str]:
