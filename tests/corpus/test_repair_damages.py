@@ -82,7 +82,8 @@ def test_a_damage_is_repaired_or_left_to_a_person(damage: Damage, tmp_path: Path
     damage(store)
     found = look(store, damage.deep)
     plan = fx.plan(store, case=case, diagnosis=found, embedder=EMBEDDER, engine="none")
-    assert set(plan.remaining) <= MANUAL | TIDY | UNPROMISED, "everything else can be healed"
+    lost = {"CF501"} if any(loss.get("unit") == "rows" for loss in plan.losses) else set[str]()
+    assert set(plan.remaining) <= MANUAL | TIDY | UNPROMISED | lost, "everything else can be healed"
     assert not set(plan.promised) & set(plan.remaining)
     result = fx.apply(case, yes=True, nobody_else=True)
     if not plan.approved:

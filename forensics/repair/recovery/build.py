@@ -113,6 +113,10 @@ def _write(
             _insert(fresh, file, one)
     if FULL_TEXT in {item.name for item in schema.items}:
         _fill_full_text(fresh, file, found.get(CONTENT))
+    if (
+        "collections" in found and found["collections"].gaps
+    ):  # else directories would be named for collections that nobody has
+        fresh.execute("DELETE FROM segments WHERE collection NOT IN (SELECT id FROM collections)")
     for item in (item for item in schema.items if item.kind != "table"):
         fresh.execute(item.sql or "")
     fresh.execute("COMMIT")

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
 from forensics.readers.full_text import DOCUMENT
-from forensics.readers.migrations import BY_KEY, set_of
+from forensics.readers.migrations import BY_KEY, set_of, span_of
 from forensics.readers.pages import Cell, PageFile, Record
 from forensics.readers.record_rows import SeqId
 from forensics.repair.recovery.queued import merged_metadata
@@ -118,16 +118,21 @@ def _migrations(file: PageFile, one: Found, found: Mapping[str, Found]) -> Fille
 
 
 def released(file: PageFile, one: Found | None, dialect: str) -> dict[str, int]:
-    """Where not one migration is left, the table has those of the release whose schema stands in; else nothing is done."""
-    if one is None or not one.gaps or any(cells_of(file, one)):
+    """Migrations that are lost are there as released: all that the release of the newest one has, without any that of
+    `dialect`.
+    """
+    if one is None or not one.gaps:
         return {}
-    texts, keys = released_texts(), sorted(set_of(dialect))
-    for rowid, key in enumerate(keys, start=1):
+    rows = dict(cells_of(file, one))
+    there = {cells[:2] for cells in rows.values()}
+    span = span_of([key for key in BY_KEY if key in there])
+    texts, lacking = released_texts(), sorted(set_of(span[0] if span else dialect) - there)
+    for rowid, key in enumerate(lacking, start=max(rows, default=0) + 1):
         known = dict(zip(("dir", "version"), key, strict=True))
         cells = {**known, "filename": BY_KEY[key].filename, "hash": BY_KEY[key].hash, "sql": texts[key]}
         one.rows[rowid] = tuple(cells.get(column) for column in one.table.columns)
     one.lost = 0
-    return {"migrations": len(keys)}
+    return {"migrations": len(lacking)} if lacking else {}
 
 
 def _metadata(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
