@@ -9,7 +9,8 @@ def add_embedder(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--embedder",
         metavar="MODULE:CALLABLE",
-        help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32",
+        help="or path/to/file.py:callable; callable(list[str]) -> (n, dim) float32; or configured: what each"
+        " collection's own configuration names",
     )
     parser.add_argument(
         "--batch-size", type=int, metavar="N", help="documents that the embedder gets at once"

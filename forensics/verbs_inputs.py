@@ -39,8 +39,9 @@ def check_inputs(embedder: str | None, also: PathLikes, source: PathLikes) -> No
             raise UsageError(f"The other copy {fspath(path)} is no folder that can be read.")
     if embedder is not None:
         from forensics.repair.embedding import Embedder
+        from forensics.repair.options import RepairOptions
 
-        Embedder.load(embedder)
+        Embedder.of(RepairOptions(embedder=embedder))
 
 
 def collection_of(

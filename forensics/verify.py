@@ -212,7 +212,7 @@ def _by_text(case: Case, draft: Draft, plan: Plan, new: Collection, origins: lis
     again = [line.id for line in origins if line.id in sample or (line.id in taken and line.origin != QUEUE)]
     embedder = load_embedder(RepairOptions.from_json(plan.options))
     if again and embedder is not None:
-        yield found_by_text(draft, new, again, embedder)
+        yield found_by_text(draft, new, again, embedder.on(new))
 
 
 def _self_search(case: Case, draft: Draft, collection: Collection, segment: VectorSegment) -> Test:

@@ -42,6 +42,10 @@ class Embeds(Protocol):
 
     name: str
 
+    def on(self, collection: Collection) -> Embeds:
+        """The one of that collection."""
+        ...
+
     def __call__(self, texts: Sequence[str], dim: int) -> np.ndarray:
         """(n, dim) float32; raises CannotComplete, or OtherDimension where it is that of another collection."""
         ...
@@ -132,9 +136,10 @@ def testimony_of(collection: Collection, *, everything: bool) -> Testimony | Abs
 
 
 def _heard(collection: Collection, everything: bool) -> Testimony | Absent:
-    embed, records, segment = collection.store.embedder, collection.records, collection.vector
-    if embed is None:
+    embedder, records, segment = collection.store.embedder, collection.records, collection.vector
+    if embedder is None:
         return NotApplicable("no embedder was given")
+    embed = embedder.on(collection)
     for need in (records, segment):
         if isinstance(need, Absent):
             return need

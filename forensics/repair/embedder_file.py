@@ -20,6 +20,9 @@ from typing import Any
 
 from forensics.errors import UsageError
 
+CONFIGURED = "configured"
+"""The name that stands for the embedding function of each collection's own configuration."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedderFile:

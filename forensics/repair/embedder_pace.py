@@ -173,7 +173,7 @@ NOT_FINITE = "gave components that are not finite numbers"
 
 def passes(error: BaseException) -> bool:
     """True for what may be gone a moment later: the network, a service out of reach."""
-    names = {kind.__name__ for kind in type(error).__mro__}
+    names = {kind.__name__ for kind in type(error).__mro__} | set(getattr(error, "kinds", ()))
     return bool(names & PASSING)
 
 

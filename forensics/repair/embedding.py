@@ -19,7 +19,7 @@ from forensics.model import plain
 from forensics.readers.shelf import once_of
 from forensics.repair import embedded_kept
 from forensics.repair.embedded_kept import Kept
-from forensics.repair.embedder_file import EmbedderFile, load
+from forensics.repair.embedder_file import CONFIGURED, EmbedderFile, load
 from forensics.repair.embedder_pace import USUAL, Pace, Paced
 from forensics.repair.options import RepairOptions
 from forensics.sources import documents
@@ -76,7 +76,15 @@ class Embedder:
         """The one that these choices name; None where they name none. Raises UsageError as `load` does."""
         if options.embedder is None:
             return None
+        if options.embedder == CONFIGURED:
+            from forensics.repair.embedder_configured import Configured
+
+            return Configured(options.pace)
         return cls.load(options.embedder, options.embedder_found, options.pace)
+
+    def on(self, collection: Collection) -> Embedder:
+        """The embedder of that collection: the same for all, but for one that is configured."""
+        return self
 
     @property
     def identity(self) -> str:
@@ -202,7 +210,9 @@ def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str],
     if not there.size:
         raise CannotComplete(f"The embedder {embedder.name} {next(iter(failed.values()))}.")
     at: list[int] = asked[there].tolist()
-    return _judged([str(ids[i]) for i in at], made[there], raw[at], scaled=collection.settings.space != "cosine")
+    return _judged(
+        [str(ids[i]) for i in at], made[there], raw[at], scaled=collection.settings.space != "cosine"
+    )
 
 
 def _judged(ids: Sequence[str], made: np.ndarray, given: np.ndarray, *, scaled: bool) -> Trial:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from forensics.codes import lookup
 from forensics.errors import UsageError
 from forensics.repair.conflicts import refuse_what_cannot_be
-from forensics.repair.embedder_file import EmbedderFile, split_name
+from forensics.repair.embedder_file import CONFIGURED, EmbedderFile, split_name
 from forensics.repair.embedder_pace import BATCH, Pace
 
 Ids = Literal["trim", "delete", "keep"]
@@ -25,7 +25,8 @@ HOUSEKEEPING = frozenset({"CF006", "CF007", "CF112", "CF201", "CF213", "CF607"})
 class RepairOptions:
     """The choices; the defaults keep every byte and invent nothing.
 
-    embedder: "module:callable" or "path/to/file.py:callable" over documents; embedder_file and embedder_sha256:
+    embedder: "module:callable" or "path/to/file.py:callable" over documents, or "configured": what each collection's
+    own configuration names; embedder_file and embedder_sha256:
     where a plan found its module. unverified_embedder: use it even where no vector survives that it could
     reproduce. batch_size, requests_per_minute: texts in one call, calls in a minute. price_per_million_tokens: what the
     plan reckons with. stop_at_failed_record: nothing is changed where one document cannot be embedded; else the
@@ -84,7 +85,7 @@ class RepairOptions:
             raise UsageError(f"add can be {_listed(get_args(Add))}, not {self.add!r}.")
         refuse_what_cannot_be(self)
         self._check_pace()
-        if self.embedder is not None:
+        if self.embedder not in (None, CONFIGURED):
             split_name(self.embedder)
 
     def _check_pace(self) -> None:

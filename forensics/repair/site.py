@@ -47,7 +47,8 @@ class Site(Elements):
         home: VectorSegment | None = None,
     ) -> None:
         super().__init__(with_segments(collection) if "CF110" in codes else collection, codes)
-        self.found_as, self.options, self.embedder = collection, options, embedder
+        self.found_as, self.options = collection, options
+        self.embedder = None if embedder is None else embedder.on(collection)
         self.unmapped, self.home = unmapped, home
         if home is not None:
             self.codes, self.collection = codes - MISPLACED, at_home(collection, home)

@@ -27,7 +27,7 @@ def check_text(told: Mapping[str, Json]) -> str:
 def _block(row: Mapping[str, Json]) -> str:
     size = f"{number(row['records'])} records, {number(row['dimension'])} dimensions"
     head = f"{quoted(row['collection'])} ({size}): {VERDICTS[row['verdict']]}"
-    return f"{head}\n{wrapped(raised(visible(row['reason'])) + '.', '  ')}"
+    return f"{head}\n{wrapped(raised(visible(row['reason'])).rstrip('.') + '.', '  ')}"
 
 
 def _follow(told: Mapping[str, Json]) -> str:

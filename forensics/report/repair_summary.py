@@ -96,6 +96,8 @@ def embedder_sentence(options: Mapping[str, Json]) -> str:
     name, file = options.get("embedder"), options.get("embedder_file")
     if not name:
         return ""
+    if name == "configured":
+        return "Documents are embedded by chromadb's own class of what each collection's configuration names."
     digest = str(options.get("embedder_sha256") or "")[:12]
     place = f", from {visible(_home_of(str(file)))} (SHA-256 {digest}…) and from nowhere else" if file else ""
     return f"Documents are embedded by {visible(str(name))}{place}."

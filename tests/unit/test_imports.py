@@ -66,6 +66,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "verdict_first",
     ),
     ("foretell",),
+    ("engine.child", "engine.embedding", "engine.embedding_child"),  # a child that knows no store
     ("repair",),  # planning; what writes has rows of its own below
     (
         "copying",
