@@ -40,8 +40,10 @@ from forensics.repair.provenance import (
 )
 from forensics.repair.recovery.ground import found_beside, ground_of, told_from
 from forensics.repair.stages import plan_of
+from forensics.repair.user_documents import OwnDocuments, with_documents
 from forensics.sources import QUEUE
 from forensics.store import Collection, Store, VectorSegment, open_store
+from forensics.user_source import UserSource
 from forensics.witness import seeded_sample
 
 Progress = Callable[[str, float], None]
@@ -210,9 +212,11 @@ def _by_text(case: Case, draft: Draft, plan: Plan, new: Collection, origins: lis
     made = [line.id for line in origins if line.origin == "embedded again"]
     sample = {made[i] for i in seeded_sample(len(made), ASKED).tolist()}
     again = [line.id for line in origins if line.id in sample or (line.id in taken and line.origin != QUEUE)]
-    embedder = load_embedder(RepairOptions.from_json(plan.options))
+    options = RepairOptions.from_json(plan.options)
+    embedder = load_embedder(options)
     if again and embedder is not None:
-        yield found_by_text(draft, new, again, embedder.on(new))
+        own = OwnDocuments(with_documents(UserSource.load(each, vectors=False) for each in options.source))
+        yield found_by_text(draft, new, again, embedder.on(new), own)
 
 
 def _self_search(case: Case, draft: Draft, collection: Collection, segment: VectorSegment) -> Test:

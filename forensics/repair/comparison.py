@@ -71,6 +71,8 @@ def nothing_new(before: Iterable[tuple[str, str | None]], after: Diagnosis, plan
     """Nothing above a note is found that was not found before, but for losses that the plan foretold."""
     known = {*before, *((code, e.collection) for e in plan.effects if e.lost for code in ("CF501", "CF212"))}
     known |= {("CF212", a.collection) for a in plan.approved if a.kind == "quarantine-queue-rows"}
+    aged = [a.collection for a in plan.approved if a.parameters.get("possibly_older")]  # the plan said so
+    known |= {(code, name) for name in aged for code in ("CF505", "CF810")}
     back = [a for a in plan.approved if a.kind == "restore-quarantined"]
     known |= {(code, name) for a in back for code in a.codes for name in (a.collection, None)}
     new = sorted(
@@ -128,7 +130,7 @@ def _effect(
     again = embedded.get(name, 0)
     records = None if new is None or isinstance(new.records, Absent) else len(new.records)
     old_records = None if old is None or isinstance(old.records, Absent) else len(old.records)
-    aside = 0 if old_records is None else old_records - (records or 0)
+    aside = 0 if old_records is None else max(0, old_records - (records or 0))
     return Effect(
         collection=name,
         before=was,

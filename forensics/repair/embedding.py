@@ -198,6 +198,13 @@ def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str],
     gave them. Raises CannotComplete where the embedder gives no vectors.
     """
     texts = documents(collection, ids)
+    return try_texts(embedder, ids, texts, raw, scaled=collection.settings.space != "cosine")
+
+
+def try_texts(
+    embedder: Embedder, ids: Sequence[str], texts: Sequence[str | None], raw: np.ndarray, *, scaled: bool
+) -> Trial:
+    """The same with documents (None where an id has none) from wherever they are; `scaled`: lengths count as well."""
     has_text = np.array([bool(text) for text in texts], dtype=bool)
     if not has_text.any():
         return Trial(None, 0, None, None, "no record with a document has a surviving vector to reproduce")
@@ -210,9 +217,7 @@ def try_embedder(collection: Collection, embedder: Embedder, ids: Sequence[str],
     if not there.size:
         raise CannotComplete(f"The embedder {embedder.name} {next(iter(failed.values()))}.")
     at: list[int] = asked[there].tolist()
-    return _judged(
-        [str(ids[i]) for i in at], made[there], raw[at], scaled=collection.settings.space != "cosine"
-    )
+    return _judged([str(ids[i]) for i in at], made[there], raw[at], scaled=scaled)
 
 
 def _judged(ids: Sequence[str], made: np.ndarray, given: np.ndarray, *, scaled: bool) -> Trial:

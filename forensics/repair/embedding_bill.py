@@ -15,7 +15,6 @@ from forensics.repair.embedding import Embedder
 from forensics.repair.holdings import EMBED
 from forensics.repair.options import RepairOptions
 from forensics.repair.site import Site
-from forensics.sources import documents
 
 PART = 4096
 BYTES_PER_TOKEN = 4
@@ -112,7 +111,7 @@ def _sum(site: Site, ids: list[str]) -> _Sum:
 
 def _texts(site: Site, ids: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), PART):
-        yield [text or "" for text in documents(site.collection, ids[start : start + PART])]
+        yield [text or "" for text in site.texts(ids[start : start + PART])]
 
 
 def _told(rows: Sequence[tuple[Site, _Sum]], options: RepairOptions) -> dict[str, Json]:

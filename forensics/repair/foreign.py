@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 UNMAP = "unmap-foreign-vectors"
 VOUCH = "show-whose-vectors"
 """What only the user can do: name an embedder, where two writers gave the same labels."""
+OLDER_ASKED = 1000
+"""Up to so many vectors that may be older than their records are compared with the documents, each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +108,24 @@ def one_id_per_label(id_map: IdMap, spoiled: set[int]) -> IdMap:
 
 def doubted(site: Site, sources: Sources) -> Sources:
     """The sources without vectors of other directories that the embedder does not make of the record's document,
-    where a foreign vector stood under its id; the newest queue row is believed.
+    where a foreign vector stood under its id, or where they may be older than the record (of many such none is asked);
+    the newest queue row is believed.
     """
+    older = ~sources.current & sources.found & sources.has_document
+    judged = 0 < older.sum() <= OLDER_ASKED and site.trial is not None and site.trial.passed
     asked = [
         index
         for index, (name, kind) in enumerate(zip(sources.ids, sources.kind.tolist(), strict=True))
-        if name in site.foreign_ids and kind not in (NOWHERE, QUEUE) and sources.has_document[index]
+        if (judged and older[index])
+        or (name in site.foreign_ids and kind not in (NOWHERE, QUEUE) and sources.has_document[index])
     ]
     if asked and site.embedder is not None:
         at = np.array(asked, dtype=np.int64)
         raw = fetch(site.collection, sources, at).raw
         texts = documents(site.collection, [sources.ids[index] for index in asked])
-        made = site.embedder([text or "" for text in texts], raw.shape[1])
+        made, failed = site.embedder.tolerant([text or "" for text in texts], raw.shape[1])
         _, right = same_vectors(made, raw, scaled=site.collection.settings.space != "cosine")
+        right[list(failed)] = True  # of these the embedder says nothing
+        sources.current[at[right]] = True
         sources.kind[at[~right]], sources.origin[at[~right]] = NOWHERE, ""
     return sources

@@ -94,17 +94,24 @@ def _with_sources(site: Site, records: Records, state: np.ndarray) -> Holdings:
     sources = doubted(site, sources)
     refused = from_user(site, sources)
     state[wanted[sources.found]] = SOURCE
-    nowhere, has_document = wanted[~sources.found], sources.has_document[~sources.found]
-    trial = site.trial if nowhere.size else None
+    nowhere = wanted[~sources.found]
+    texts = site.texts([records.rows.ids[i] for i in nowhere.tolist()])
+    has_document = np.array([bool(text) for text in texts], dtype=bool)
+    trial = _better(site.trial, site.own_documents.trial) if nowhere.size else None
     usable = trial is not None and (
         trial.passed or (trial.passed is None and site.options.unverified_embedder)
     )
     if usable:
         state[nowhere[has_document]] = EMBED
-    gone = _gone(site) + "".join(f"; {reason}" for reason in refused)
+    gone = "; ".join([_gone(site), *refused, *site.own_documents.refused])
     why[nowhere] = f"{gone}, and it has no document"
     why[nowhere[has_document]] = "" if usable else _no_embedding(trial, gone)
     return Holdings(records.rows.ids, state, why, site.proof, sources, trial)
+
+
+def _better(trial: Trial | None, own: Trial | None) -> Trial | None:
+    """What the user's own documents prove counts where those of SQLite prove nothing."""
+    return own if own is not None and own.passed and (trial is None or trial.passed is None) else trial
 
 
 def believed(site: Site, records: Records, sources: Sources) -> Sources:
@@ -135,8 +142,9 @@ def from_user(site: Site, sources: Sources) -> list[str]:
     A file is believed where it agrees with surviving vectors; where it shares none, only on a confirmation.
     """
     refused: list[str] = []
-    refuse_disagreement(site.user_sources, [sources.ids[i] for i in np.flatnonzero(~sources.found).tolist()])
-    for source in site.user_sources:
+    own = [each for each in site.user_sources if each.vectors.shape[1]]
+    refuse_disagreement(own, [sources.ids[i] for i in np.flatnonzero(~sources.found).tolist()])
+    for source in own:
         verdict = compare(source, *site.survivors, scaled=site.collection.settings.space != "cosine")
         if not (verdict.agrees or (verdict.agrees is None and site.options.unverified_embedder)):
             refused.append(f"the source was refused: {verdict.reason}")

@@ -5,7 +5,7 @@ draft.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from forensics.repair.options import RepairOptions
 from forensics.repair.prospect import MISPLACED, at_home, with_segments
 from forensics.repair.replay import buried_ids, ghosts_of, replayed
 from forensics.repair.site_elements import NO_ELEMENTS, Elements
+from forensics.repair.user_documents import OwnDocuments, believed_documents
 from forensics.repair.watermarks import Watermarks
+from forensics.sources import documents
 from forensics.store import Collection, VectorSegment
 from forensics.user_source import UserSource
 
@@ -90,8 +92,18 @@ class Site(Elements):
 
     @cached_property
     def user_sources(self) -> list[UserSource]:
-        """The user's own files, as chosen."""
-        return [UserSource.load(path) for path in self.options.source]
+        """The user's own files, as chosen; one may have documents and no vectors."""
+        loaded = [UserSource.load(path, vectors=False) for path in self.options.source]
+        return [each if any(each.documents) else UserSource.load(each.path) for each in loaded]
+
+    @cached_property
+    def own_documents(self) -> OwnDocuments:
+        """What of these may be embedded for records without a document."""
+        return believed_documents(self)
+
+    def texts(self, ids: Sequence[str]) -> list[str | None]:
+        """The document of each id: SQLite's, else that of the user's own files."""
+        return self.own_documents.fill(ids, documents(self.collection, ids))
 
     @cached_property
     def survivors(self) -> tuple[list[str], np.ndarray]:
@@ -179,7 +191,7 @@ class Site(Elements):
             salvaged=salvage(segment.path(layout.ID_MAP_FILE)) if cut else {},
             embedder=self.embedder,
             also=self.also,
-            sources=self.user_sources,
+            sources=[each for each in self.user_sources if each.vectors.shape[1]],
             ordered=not self.foreign_ids,
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from forensics.testing.embedder import embed
 from forensics.testing.texts import Record, records
 
 ALL = records()[:200]
+EMBEDDER = "forensics.testing.embedder:embed"
 REWRITTEN = 10
 """So many of the first records got another vector after the set-aside copy was made."""
 
@@ -149,7 +153,9 @@ def test_the_queue_of_another_copy_is_read_before_its_directories(
     assert answer["verified"] == "checks"
     lines = {row[0]: row for row in read_rows(tmp_path / "case/evidence/provenance-docs-rebuild-segment.csv")}
     of_the_queue = {name for name, row in lines.items() if row[2] == "also-queue"}
-    assert of_the_queue == {record.id for record in [*ALL[:REWRITTEN], *ALL[49:80]]}  # one row stays after a purge
+    assert of_the_queue == {
+        record.id for record in [*ALL[:REWRITTEN], *ALL[49:80]]
+    }  # one row stays after a purge
     assert {lines[record.id][2] for record in ALL[REWRITTEN:49]} == {"also"}
     assert {row[6] for row in lines.values()} == {"True"}
     back, known = stored(store), truth()
@@ -164,3 +170,60 @@ def test_a_current_vector_is_taken_before_an_older_one(store: Path, tmp_path: Pa
     build = next(action for action in plan.approved if action.kind == "rebuild-segment")
     assert build.parameters["possibly_older"] == 0
     assert build.parameters["from_also"] == 150 - 80 + REWRITTEN
+
+
+def wordless(store: Path) -> None:
+    """Every other document is gone from SQLite and from the full-text index, as after a clean-up that went too far."""
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        database.execute("DELETE FROM embedding_metadata WHERE key = 'chroma:document' AND id % 2")
+        database.execute("DELETE FROM embedding_fulltext_search WHERE rowid % 2")
+
+
+def own_documents(folder: Path, shift: int = 0) -> Path:
+    path = folder / "own.jsonl"
+    written = {record.id: record.document for record in [*ALL, *map(moved, ALL[:REWRITTEN])]}
+    texts = [*written.values()]
+    rows = zip(written, [*texts[shift:], *texts[:shift]], strict=True)
+    path.write_text("".join(json.dumps({"id": name, "document": text}) + "\n" for name, text in rows))
+    return path
+
+
+def test_documents_of_the_own_file_are_embedded_once_they_reproduce_survivors(
+    store: Path, tmp_path: Path
+) -> None:
+    without_orphan(store)
+    wordless(store)
+    choices = {"embedder": EMBEDDER, "source": [own_documents(tmp_path)], "engine": "none"}
+    answer = fx.reconcile(store, case=tmp_path / "case", nobody_else=True, **choices)
+    assert answer["verified"] == "checks"
+    assert answer["records"]["lost"] == 0
+    lines = {row[0]: row for row in read_rows(tmp_path / "case/evidence/provenance-docs-rebuild-segment.csv")}
+    of_the_file = [name for name, row in lines.items() if "the document is that of" in row[7]]
+    assert len(of_the_file) >= 50
+    back, known = stored(store), truth()
+    assert all(back[name] @ known[name] > 0.9999 * np.linalg.norm(known[name]) ** 2 for name in of_the_file)
+
+
+def test_documents_of_other_records_are_refused_with_figures(store: Path, tmp_path: Path) -> None:
+    without_orphan(store)
+    wordless(store)
+    plan = fx.plan(
+        store, case=tmp_path / "case", embedder=EMBEDDER, source=[own_documents(tmp_path, shift=7)]
+    )
+    reasons = " ".join(str(loss["reason"]) for loss in plan.losses)
+    assert "the documents of" in reasons
+    assert "it does not reproduce what survives" in reasons
+
+
+def test_an_embedder_tells_which_of_the_possibly_older_are_older(store: Path, tmp_path: Path) -> None:
+    """What it makes of the document of today decides: a stale vector is not brought back, a current one is, bit for bit."""
+    without_orphan(store)
+    plan = fx.plan(store, case=tmp_path / "case", embedder=EMBEDDER)
+    build = next(action for action in plan.approved if action.kind == "rebuild-segment")
+    assert build.parameters["possibly_older"] == 0
+    fx.apply(tmp_path / "case", yes=True, engine="none", nobody_else=True)
+    lines = {row[0]: row for row in read_rows(tmp_path / "case/evidence/provenance-docs-rebuild-segment.csv")}
+    assert {lines[record.id][2] for record in ALL[:REWRITTEN]} == {"embedded again"}
+    assert {lines[record.id][2] for record in ALL[REWRITTEN:80]} == {"set-aside"}
+    back, known = stored(store), truth()
+    assert all((back[record.id] == known[record.id]).all() for record in ALL[REWRITTEN:80])

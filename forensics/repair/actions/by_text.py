@@ -14,6 +14,7 @@ from forensics.errors import ForensicsError, MissingPackage
 from forensics.model import Test
 from forensics.repair.draft import Draft
 from forensics.repair.embedding import Embedder
+from forensics.repair.user_documents import OwnDocuments
 from forensics.sources import documents
 from forensics.store import Collection
 from forensics.witness import same_vectors
@@ -21,17 +22,17 @@ from forensics.witness import same_vectors
 K = 10
 ASKED = 200
 """How many of those that were embedded again are queried by their text."""
-ASKED = 200
-"""How many of those that were embedded again are queried by their text."""
 
 
-def found_by_text(draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder) -> Test:
-    """Each of these records that is indexed and has a document is among the ten nearest to what the embedder makes
-    of it, and carries that vector.
+def found_by_text(
+    draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder, own: OwnDocuments
+) -> Test:
+    """Each of these records that is indexed and has a document (in SQLite, or in `own`) is among the ten nearest to what
+    the embedder makes of it, and carries that vector.
     """
     name = f"{new.name}: what was embedded again or replaced is found by its text"
     try:
-        asked, missed = _asked(draft, new, ids, embedder)
+        asked, missed = _asked(draft, new, ids, embedder, own)
     except MissingPackage as error:
         return Test(name=name, passed=True, detail=f"skipped: {error}")
     except ForensicsError as error:
@@ -42,13 +43,15 @@ def found_by_text(draft: Draft, new: Collection, ids: Sequence[str], embedder: E
     return Test(name=name, passed=not missed, detail=detail, count=asked)
 
 
-def _asked(draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder) -> tuple[int, list[str]]:
+def _asked(
+    draft: Draft, new: Collection, ids: Sequence[str], embedder: Embedder, own: OwnDocuments
+) -> tuple[int, list[str]]:
     """(how many were asked, the ids that are not found)."""
     records, segment = new.records, new.vector
     if isinstance(records, Absent) or isinstance(segment, Absent):
         return 0, []
     geometry = segment.files.geometry
-    texts = dict(zip(ids, documents(new, ids), strict=True))
+    texts = dict(zip(ids, own.fill(ids, documents(new, ids)), strict=True))
     rows = [new.row_of[name] for name in ids if texts[name] and name in new.row_of]
     at = np.array([row for row in rows if records.indexed[row]], dtype=np.int64)
     if isinstance(geometry, Absent) or not at.size:

@@ -147,16 +147,15 @@ def _from_documents(site: Site, batch: Batch, mine: np.ndarray, dim: int) -> dic
         return {}
     if site.embedder is None:
         raise Refused("the plan embeds documents again, but no embedder is named.")
-    texts = documents(site.collection, [batch.ids[i] for i in mine.tolist()])
+    ids = [batch.ids[i] for i in mine.tolist()]
+    texts = site.texts(ids)
+    places = site.own_documents.places(ids, documents(site.collection, ids))
     batch.raw[mine], failed = site.embedder.tolerant([text or "" for text in texts], dim)
-    for at in mine.tolist():
-        batch.origin[at] = (
-            "embedded again",
-            site.embedder.name,
-            -1,
-            True,
-            site.trial.reason if site.trial else "",
-        )
+    trial = site.holdings.trial if site.holdings else None
+    proof = trial.reason if trial else ""
+    for at, place in zip(mine.tolist(), places, strict=True):
+        told = f"{proof}; the document is that of {place}" if place else proof
+        batch.origin[at] = ("embedded again", site.embedder.name, -1, True, told)
     return {int(mine[i]): reason for i, reason in failed.items()}
 
 
