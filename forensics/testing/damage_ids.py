@@ -130,6 +130,10 @@ def vectors_exchanged(index: Index, random: np.random.Generator) -> None:
     with index.level0() as level0:
         level0["vector"][places[30:]] = level0["vector"][places[:30]]
         level0["vector"][places[30]] = level0["vector"][places[5]]
+    norms = np.fromfile(index.path(layout.LENGTH_FILE), dtype="<f4")
+    norms[places[30:]] = norms[places[:30]]
+    norms[places[30]] = norms[places[5]]
+    norms.tofile(index.path(layout.LENGTH_FILE))
 
 
 @index_damage("vector-stale", "CF504")

@@ -112,6 +112,12 @@ def attempts(damage: Damage, before: Before, scratch: Path) -> Json:
     if (left or alone.lost or alone.norms) and not alone.failed:
         used = chosen_help(damage, before, left) if left else {"embedder": EMBEDDER, "also": (before.older,)}
         final = attempt(damage, before, scratch / "helped", used) if used else alone
+    if (
+        damage.unseen
+        and alone.failed
+        and not (alone.applied or alone.left or set(damage.codes) & set(alone.codes))
+    ):
+        return line | {**alone.line, "outcome": "unseen", "refused": damage.unseen, "help": [], "failed": []}
     failed = [*alone.failed, *(final.failed if final is not alone else [])]
     said = final.line if final is alone else {**final.line, "alone": alone.line}
     return line | said | {"help": sorted(used), "failed": failed}

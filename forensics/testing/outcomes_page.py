@@ -28,6 +28,7 @@ MEANS = {
     "in part": "what the plan promised is healed; some codes stay, with the sentence below",
     "refused": "nothing was changed, byte for byte, and a sentence says why",
     "nothing to repair": "nothing above a note was found, and the store's own release lives on with it as it is",
+    "unseen": "nothing on the disk tells that a value is not the true one; the sentence below says what would",
     "FAILED": "something of that does not hold",
     "–": "the release has nothing that this damage could change",
 }
@@ -50,6 +51,9 @@ def _lines(lines: Sequence[Json], natural: Sequence[Json]) -> Iterator[str]:
     date = datetime.now(UTC).date().isoformat()
     yield f"Written on {date} by `python -m forensics.testing.outcomes --natural .cache/natural --out docs/OUTCOMES.md`"
     yield f"from {counted(len(done), 'repaired stores')}, made from {_of(commits)}."
+    cells = len(damage_menu()) * len(VERSIONS)
+    if len(lines) < cells:
+        yield f"Of {cells} cells {cells - len(lines)} are not made yet; the same command goes on where it stopped."
     yield ""
     yield from INTRODUCTION
     yield ""
@@ -161,7 +165,7 @@ def _reasons(done: Sequence[Json]) -> Iterator[str]:
     """Each sentence once, with the cells that it is said of."""
     said: dict[str, list[str]] = {}
     for line in done:
-        if kind(line) in ("refused", "in part", "healed, lost"):
+        if kind(line) in ("refused", "in part", "healed, lost", "unseen"):
             stays = f"{' '.join(line['left'])}: " if line["left"] else "lost: "
             said.setdefault(stays + (line["refused"] or "explained, and left to a person")[:500], []).append(
                 _name(line)
