@@ -168,15 +168,17 @@ def testify(
     """Compares stored vectors with what `embed` makes of their records' documents: of everything, or of a
     sample, and of everything after all where one of it is not reproduced. Raises as the embedder does.
 
-    Left out are records without a document, and those in `pending`: ids that a queue row is still about.
+    Left out are records without a document, those in `pending` (ids that a queue row is still about), and vectors that are
+    not finite, which no embedder makes.
     """
     rows = _comparable(collection, records, pending)
     witness = _Witness(collection, records, files, embed)
     if not everything and len(rows) > LOOK:
-        chosen = rows[seeded_sample(len(rows), LOOK)]
+        chosen = witness.finite(rows[seeded_sample(len(rows), LOOK)])
         cosine, reproduced = witness.compare(chosen)
         if reproduced.all() or len(rows) > ALL or reproduced.mean() < AT_HOME:
             return witness.testimony(chosen, cosine, reproduced, len(rows))
+    rows = witness.finite(rows)
     return witness.testimony(rows, *witness.compare(rows), len(rows))
 
 
@@ -211,6 +213,14 @@ class _Witness:
         """(k, dim) what the embedder makes of these records' documents."""
         texts = documents(self.collection, [self.records.rows.ids[row] for row in rows.tolist()])
         return self.embed([text or "" for text in texts], dim)
+
+    def finite(self, rows: np.ndarray) -> np.ndarray:
+        """Those of these records of whose vector each component is a finite number."""
+        kept = [rows[:0]]
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            kept.append(part[np.isfinite(self.files.vectors(self.records.elements[part])).all(axis=1)])
+        return np.concatenate(kept)
 
     def compare(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(cosine (k,), reproduced (k,)) of these records."""

@@ -265,3 +265,9 @@ def test_with_swapped_survivors_the_right_embedder_brings_the_lost_ones_back(tmp
     assert (result["verified"], result["remaining"]) == ("checks", [])
     assert result["records"]["reembedded"] == 40
     assert not_its_own(store) == set()
+
+
+def test_vectors_that_are_not_finite_are_of_no_other_embedder(sample: Any) -> None:
+    store = sample("1.5.9/healthy")
+    damage_menu()["vectors-not-finite"](store)
+    assert fx.diagnose(store, embedder=EMBEDDER).codes(notes=False) == ("CF704",)
