@@ -65,6 +65,7 @@ def restore_quarantined(options: Namespace) -> Answer:
     with watched(options) as bar:
         given = {"store": options.store, "case": options.case, "engine": options.engine}
         shown = verbs.restore_quarantined(options.file, **given, progress=bar)
+    options.in_place = None  # rows go back into the database, which is never changed where it stands
     answer = _carried_out(options, case_of(shown["case"]), yes=options.yes and not options.dry_run)
     if "plan" not in answer.data:
         return answer

@@ -208,7 +208,7 @@ def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: 
     aside, replaced, added = ({line["id"] for n in claim[key] for line in read(case / n)} for key in ("set_aside", "replaced", "added"))
     effect = next(e for e in stage["verdict"]["effects"] if e["collection"] == name)
     losses = sum(loss["count"] for loss in proof["losses"] if loss["collection"] == name)
-    said, wrong = (len(lost), len(aside) - len(added), len(new.reach), claim["before"].get("known")), {*lost} ^ (new.ids - new.reach)
+    said, wrong = (len(lost), max(0, len(aside) - len(added)), len(new.reach), claim["before"].get("known")), {*lost} ^ (new.ids - new.reach)
     if losses not in (len(lost), len(lost) + len(aside)) or said != tuple(effect[n] for n in EFFECTS):
         wrong |= {"what plan and verdict say of them"}
     yield f"{name}: losses are exactly those listed", wrong, f"{len(lost)} lost, {len(aside)} set aside"

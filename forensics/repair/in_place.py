@@ -18,6 +18,7 @@ from forensics.durable import room, sync_directory
 from forensics.errors import CannotComplete, ForensicsError, NoSpace, Refused
 from forensics.extents import digest
 from forensics.model import Json
+from forensics.proof.sealing import write_proof
 from forensics.repair import placing, stages
 from forensics.repair.bystanders import refuse_users
 from forensics.repair.draft import Draft
@@ -243,7 +244,8 @@ def complete_in_place(
     case.write_json(stages.RESULT, answer)
     case.log("applied", undo_file=str(place.undo_file))
     _forget_new(case)
-    return answer
+    changes = compare(stages.manifest_before(case), after)
+    return {**answer, "seal": write_proof(case, plan, sorted({change.path for change in changes}))}
 
 
 def release_in_place(case: Case) -> dict[str, Json]:

@@ -99,7 +99,7 @@ def _losses(effects: Iterable[Effect]) -> Iterator[Mapping[str, Any]]:
 
 
 def _effect(site: Site, fits: Fits) -> Effect:
-    """Records that come back count as fewer that are set aside: below zero."""
+    """Records that come back without a vector count as lost until one is found."""
     found = site.found_as
     surely, records = surely_reachable(found), 0 if isinstance(found.rows, Absent) else len(found.rows)
     after = reached_after(site, fits)
@@ -109,5 +109,4 @@ def _effect(site: Site, fits: Fits) -> Effect:
         after=None if reachable(found) is None else after,
         reattached=max(0, after - surely),
         lost=records + len(fits.records) - after,
-        set_aside=-len(fits.records),
     )

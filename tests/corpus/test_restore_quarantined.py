@@ -107,6 +107,18 @@ def test_what_no_longer_fits_is_refused_in_one_sentence(
             fx.restore_quarantined(stray, store=store)
 
 
+def test_the_terminal_shows_the_plan_and_then_does_it(say: Callable[..., Any], tmp_path: Path) -> None:
+    store, file = aside(tmp_path, "record")
+    shown = say("restore-quarantined", file, "--case", tmp_path / "back", "--engine", "none")
+    assert shown.status == 0
+    assert "Put 40 items of" in shown.out
+    words = ("--engine", "none", "--yes", "--nobody-else-uses-it", "--format", "json")
+    done = say("restore-quarantined", file, "--case", tmp_path / "back", *words)
+    assert done.data["applied"]
+    assert done.data["remaining"] == ["CF501"]
+    assert len(rows_of(store)["embeddings"]) == 300
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
