@@ -89,5 +89,9 @@ def unembedded(case: Case, plan: Plan) -> Iterator[Test]:
     """One line per collection in which something could not be embedded; it is no failure of the repair."""
     for name, reasons in failures(case, plan):
         kinds = "; ".join(sorted(set(reasons.values()))[:3])
-        detail = f"listed with their reasons in the case, left without a vector as they were: the embedder {kinds}"
-        yield Test(name=f"{name}: documents that cannot be embedded", passed=True, detail=detail, count=len(reasons))
+        detail = (
+            f"listed with their reasons in the case, left without a vector as they were: the embedder {kinds}"
+        )
+        yield Test(
+            name=f"{name}: documents that cannot be embedded", passed=True, detail=detail, count=len(reasons)
+        )
