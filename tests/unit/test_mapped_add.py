@@ -17,7 +17,7 @@ from forensics.readers import layout
 from forensics.readers.hnsw import HnswFiles
 from forensics.writers.segment_files import make_header, set_deleted, write_header
 
-N, NEW, DIM, M = 1500, 150, 16, 8
+N, NEW, DIM, M = 900, 80, 16, 8
 
 
 def vectors(count: int, seed: int) -> np.ndarray:
@@ -65,11 +65,11 @@ def test_what_is_added_on_maps_is_as_good_as_what_hnswlib_adds(
 ) -> None:
     ours = Path(shutil.copytree(index, tmp_path / "ours"))
     native_add(index, space, DIM, FRESH, LABELS)
-    added = mapped_add(ours, space, DIM, FRESH, LABELS, max_elements=2000)
+    added = mapped_add(ours, space, DIM, FRESH, LABELS, max_elements=1200)
     assert (added.count, added.first) == (N + NEW, N)
     files, theirs = HnswFiles(ours), HnswFiles(index)
     assert isinstance(files.header, layout.Header)
-    assert (files.header.cur_element_count, files.header.max_elements) == (N + NEW, 2000)
+    assert (files.header.cur_element_count, files.header.max_elements) == (N + NEW, 1200)
     assert files.links.problem is None
     here, there = (np.argsort(each.summary.labels) for each in (files, theirs))
     assert np.allclose(files.level0["vector"][here], theirs.level0["vector"][there], rtol=1e-6, atol=1e-7)
@@ -82,6 +82,8 @@ def test_what_is_added_on_maps_is_as_good_as_what_hnswlib_adds(
 
 
 def test_twice_the_same_gives_the_same_bytes(index: Path, space: str, tmp_path: Path) -> None:
+    if space != "cosine":
+        pytest.skip("the order of the work is the same for every space")
     again = Path(shutil.copytree(index, tmp_path / "again"))
     for directory in (index, again):
         mapped_add(directory, space, DIM, FRESH[:40], LABELS[:40])
@@ -92,13 +94,14 @@ def test_the_search_on_maps_misses_what_hnswlib_misses(index: Path, space: str) 
     if space != "l2":
         pytest.skip("the search is the same for every space")
     asked = np.arange(0, N, 15)
-    for ef in (1, *EF_STAGES[:2]):
+    for ef in EF_STAGES[:2]:
         native = native_self_search(index, space, DIM, elements=asked, k=1, ef=(ef,))
         ours = mapped_self_search(index, space, DIM, elements=asked, k=1, ef=(ef,))
         assert ours.asked == native.asked
         assert len(np.setxor1d(ours.missing, native.missing)) <= max(1, len(native.missing) // 20)
 
 
+@pytest.mark.slow
 def test_an_index_of_nothing_and_one_of_deleted_elements_grow(
     index: Path, space: str, tmp_path: Path
 ) -> None:
