@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,16 @@ def rescues(store: Store, segment: VectorSegment) -> dict[str, list[str]]:
 
 def nowhere_else(store: Store, segments: Iterable[VectorSegment]) -> int:
     """How many vectors of these directories stand under an id that no index of this dimension holds or will hold."""
-    return sum(len(set(live_ids(segment)) - _held(store, segment)) for segment in segments)
+    return sum(len(set(live_ids(segment)).difference(*_held(store, segment))) for segment in segments)
 
 
-def _held(store: Store, segment: VectorSegment) -> set[str]:
+def _held(store: Store, segment: VectorSegment) -> Iterator[Iterable[str]]:
     """The ids in the maps of all collections of that dimension, and those that the queue will bring there."""
-    alike = [c for c in store.collections if _same_dimension(segment, c.dimension)]
-    mapped = {name for one in alike if isinstance(one.id_map, IdMap) for name in one.id_map.id_to_label}
-    return mapped.union(*({name for name, effect in one.pending.items() if effect.exists} for one in alike))
+    for one in store.collections:
+        if _same_dimension(segment, one.dimension):
+            if isinstance(one.id_map, IdMap):
+                yield one.id_map.id_to_label
+            yield {name for name, effect in one.pending.items() if effect.exists}
 
 
 def _same_dimension(segment: VectorSegment, dimension: int | None) -> bool:
