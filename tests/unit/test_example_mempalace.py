@@ -42,7 +42,7 @@ def test_each_mode_heals_what_it_is_for(mode: str, sample: Sample, tmp_path: Pat
 
 
 @pytest.mark.oldchroma
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_mempalace_finds_what_was_reconciled(tmp_path: Path) -> None:
     """A palace of 2,000 drawers and 41 orphans; mempalace 3.11.0 is installed by uv into an environment of its own, which
     is kept where the old releases are."""
