@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-TEST_STAGES = ("test", "server", "hard")
+TEST_STAGES = ("test", "server", "hard", "minilm")
 TIMED_OUT = (124, 137)
 
 

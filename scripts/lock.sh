@@ -7,14 +7,16 @@ cd "$(dirname "$0")/.."
 
 uv=${UV:-.venv/bin/uv}
 common=(
-    pyproject.toml --all-extras
+    pyproject.toml --extra test --extra browser --extra parquet --extra sqlite
     --universal --python-version 3.11 --fork-strategy fewest
     --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 )
 
 "$uv" pip compile "${common[@]}" --group dev "$@" -o constraints.txt > /dev/null
 "$uv" pip compile "${common[@]}" -c constraints.txt --generate-hashes "$@" -o requirements.lock > /dev/null
-if grep -nE '://|file:|^-' constraints.txt requirements.lock; then
+# torch and what it brings: for the extra minilm alone, which a stage of .ci/run installs
+"$uv" pip compile "${common[@]}" -c constraints.txt --extra minilm "$@" -o constraints-minilm.txt > /dev/null
+if grep -nE '://|file:|^-' constraints*.txt requirements.lock; then
     echo "lock.sh: a pin names a host, a path or an option (above)" >&2
     exit 1
 fi

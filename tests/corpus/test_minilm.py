@@ -48,7 +48,7 @@ def say(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
 
     def run(*words: object) -> tuple[int, dict[str, Any]]:
         command = [sys.executable, "-P", "-m", "forensics", *map(str, words), "--format", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
         return done.returncode, json.loads(done.stdout)
 
     return run
@@ -83,6 +83,7 @@ def test_the_model_reproduces_what_survives(store: Path, model: str, say: Callab
 
 
 @pytest.mark.minilm
+@pytest.mark.timeout(600)
 @needs_model
 def test_it_is_repaired_with_the_model(
     store: Path, model: str, tmp_path: Path, say: Callable[..., Any]

@@ -26,20 +26,22 @@ def summary(folder: Path, stages: str, **cases: str) -> tuple[int, list[str]]:
     return done.returncode, [line.strip() for line in done.stdout.splitlines()]
 
 
-GOOD = "lint 0 3; test 0 9; server 0 2; hard 0 5"
+GOOD = "lint 0 3; test 0 9; server 0 2; hard 0 5; minilm 0 1"
 
 
 def test_all_good(tmp_path: Path) -> None:
-    status, lines = summary(tmp_path, GOOD, test=PASSED * 3 + XFAILED, server=PASSED, hard=PASSED + SKIPPED)
+    status, lines = summary(
+        tmp_path, GOOD, test=PASSED * 3 + XFAILED, server=PASSED, hard=PASSED + SKIPPED, minilm=PASSED
+    )
     assert status == 0
-    assert lines[-1] == "6 passed, 0 failed, 1 skipped"
+    assert lines[-1] == "7 passed, 0 failed, 1 skipped"
     assert "1 skipped in hard: no such release" in lines
-    assert "19 seconds in all" in lines
+    assert "20 seconds in all" in lines
 
 
 def test_a_failed_stage_fails_the_run(tmp_path: Path) -> None:
     status, lines = summary(
-        tmp_path, GOOD.replace("lint 0", "lint 2"), test=PASSED, server=PASSED, hard=PASSED
+        tmp_path, GOOD.replace("lint 0", "lint 2"), test=PASSED, server=PASSED, hard=PASSED, minilm=PASSED
     )
     assert status == 1
     assert "stage lint: FAILED (2)" in lines
