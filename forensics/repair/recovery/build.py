@@ -40,6 +40,11 @@ class Recovered:
         """Rows of a table of which some columns had to be filled in."""
         return self.tables.get(table, {}).get("filled_in", 0)
 
+    @property
+    def has_rows(self) -> bool:
+        """True where a row was found in the file itself."""
+        return any(row["kept"] or row["from_stray_pages"] for row in self.tables.values())
+
     def has_lost(self, table: str) -> bool:
         """True where rows of a table are lost, or may be."""
         return bool(self.tables.get(table, {}).get("lost", 0) != 0)

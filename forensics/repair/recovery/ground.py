@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forensics.checks.lost_catalogue import full_directories
 from forensics.checks.raw import database_file
 from forensics.checks.store import database_kind
 from forensics.diagnosis import Scope, diagnose_store
@@ -87,6 +88,8 @@ def make_anew(kind: str, store: Store, target: Path, options: RepairOptions) -> 
     if kind == RESTORE:
         return Made(*restore_records(store, target))
     recovered = recover(source_of(store), target, dialect)
+    if not recovered.has_rows and not full_directories(store):
+        raise Refused("Not one row of the database holds together, and no segment directory tells any ids.")
     judged = judge_collections(store, target) if recovered.filled("collections") else []
     if recovered.has_lost("segment_metadata") and recovered.has_lost("collection_metadata"):
         judged += judge_settings(store, target)
