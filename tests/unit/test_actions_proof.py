@@ -191,7 +191,7 @@ def source_of(store: Path, path: Path) -> dict[str, np.ndarray]:
 
 
 def site_with(store: Store, *sources: Path) -> Site:
-    return Site(store.collections[0], RepairOptions(source=sources))
+    return Site(store.collections[0], RepairOptions(source=tuple(map(str, sources))))
 
 
 @pytest.mark.parametrize("name", ["0.4.24/healthy", "0.6.3/healthy", "1.0.20/healthy", "1.5.9/healthy"])
