@@ -164,7 +164,7 @@ def proof(before: Before, store: Path, case: Path, plan: fx.Plan, *, deep: bool,
     if not plan.remaining and not failed:
         failed += _lives(before, store, STRUCK, _of_norm_one(before, store, plan))
     failed += undone(store, case, sealed, around)
-    lost, norms = len(wanted(before) - (got & _ids(before, store))), len(_of_norm_one(before, store, plan))
+    lost, norms = _lost(before, store, got), len(_of_norm_one(before, store, plan))
     here = len(got & before.still & wanted(before))
     return Proof(plan.findings, plan.remaining, sentence, True, lost, norms, here, recall, failed)
 
@@ -175,8 +175,12 @@ def wanted(before: Before) -> set[str]:
     return {name for name in before.healthy if name in rows} if before.rows is not None else set(rows)
 
 
-def _ids(before: Before, store: Path) -> set[str]:
-    return set(rows_of(store, segments_now(store, before.segments[STRUCK])) or ())
+def _lost(before: Before, store: Path, got: set[str]) -> int:
+    """How many records are gone or have not the vector that they had; not those that the damage gave another text."""
+    rows = rows_of(store, segments_now(store, before.segments[STRUCK])) or {}
+    texts = before.truth.documents
+    other = {id for id, (_, document, _) in rows.items() if document and document != texts.get(id)}
+    return len(wanted(before) - (got & rows.keys()) - other)
 
 
 def _listed(plan: fx.Plan) -> float:
