@@ -25,7 +25,7 @@ def stores() -> list[Any]:
 
 def assert_sums(plan: fx.Plan) -> None:
     listed: Counter[str] = Counter()
-    for loss in plan.losses:
+    for loss in (each for each in plan.losses if each.get("unit") != "rows"):  # those are rows of a table
         listed[str(loss["collection"])] += int(loss["count"])
     assert listed == Counter({e.collection: e.lost for e in plan.effects if e.lost})
     for effect in plan.effects:
