@@ -50,7 +50,7 @@ def test_a_repair_is_told_on_one_screen_from_what_was_wrong_to_the_way_back(samp
         "What was not done",
         "How it stands now",
     ]
-    assert [head.split()[0] for head in heads[4:]] == ["case", "undo", "report"]
+    assert [head.split()[0] for head in heads[4:]] == ["case", "undo", "proof", "report"]
     assert "Repaired. Verified by the checks alone; the engine was not asked" in said.out
     assert said.out.count("CF501 ids-missing-from-index") == 0  # the block of the finding is in the report
 
