@@ -39,7 +39,11 @@ def unproven(site: Site, records: Records, embedder: Embedder) -> Trial:
     """
     dim, texts = site.dim, _some_documents(site, records)
     if dim is None or not texts:
-        why = "it has no document" if not texts else "the store does not say how many components its vectors had"
+        why = (
+            "it has no document"
+            if not texts
+            else "the store does not say how many components its vectors had"
+        )
         return Trial(None, 0, None, None, f"{NOTHING_SURVIVES}, and {why}")
     try:
         made, failed = embedder.tolerant(texts, dim)
@@ -50,7 +54,9 @@ def unproven(site: Site, records: Records, embedder: Embedder) -> Trial:
     wrong = _unlike(lengths, _kept_lengths(site))
     if wrong:
         return Trial(False, 0, None, None, f"{wrong}: {told}")
-    return Trial(None, 0, None, None, f"{NOTHING_SURVIVES}; only dimension and lengths could be checked: {told}")
+    return Trial(
+        None, 0, None, None, f"{NOTHING_SURVIVES}; only dimension and lengths could be checked: {told}"
+    )
 
 
 def _some_documents(site: Site, records: Records) -> list[str]:
