@@ -60,13 +60,29 @@ def name_proposals(site: Site, codes: frozenset[str]) -> Iterator[Proposal]:
             "Clear the deleted flag of elements whose records live",
             options,
         )
-    if "CF503" in codes and site.records is not None:
+    if site.misnamed:
+        yield _named_as_read(site, codes)
+    if "CF503" in codes and site.records is not None and (site.ghosts or not site.misnamed):
         ghosts = len(site.ghosts)
         title = f"Move {counted(ghosts, 'id')} without a record out of index and queue into the case, with their vectors"
         yield propose(
             "quarantine-ghosts", name, {"CF503"}, title, options, parameters={"quarantined": ghosts}
         )
     yield from _retired(site, codes, proved)
+
+
+def _named_as_read(site: Site, codes: frozenset[str]) -> Proposal:
+    count = len(site.misnamed)
+    return propose(
+        "mend-id-map",
+        site.collection.name,
+        codes & {"CF501", "CF503"},
+        f"Call {counted(count, 'id')} of the id map what SQLite calls its record",
+        site.options,
+        heals=() if site.ghosts else {"CF503"},
+        why="blanks, control or zero-width characters alone tell them apart, and each fits one record without a vector",
+        parameters={"renamed": count},
+    )
 
 
 def _unmapping(site: Site) -> Proposal:

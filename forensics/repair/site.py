@@ -23,6 +23,7 @@ from forensics.repair.embedding import Embedder, Trial
 from forensics.repair.foreign import Foreign, find_foreign, one_id_per_label, without
 from forensics.repair.holdings import Holdings, find_holdings, surviving_sample
 from forensics.repair.id_map_proof import Proof, prove, spread_pairs
+from forensics.repair.misnamed import misnamed, with_names
 from forensics.repair.options import RepairOptions
 from forensics.repair.prospect import MISPLACED, at_home, with_segments
 from forensics.repair.replay import buried_ids, ghosts_of, replayed
@@ -62,9 +63,15 @@ class Site(Elements):
         found = self.collection.id_map
         if not isinstance(found, IdMap):
             return found
+        found = with_names(found, self.misnamed) if self.misnamed else found
         found = without(found, self.buried) if self.buried else found
         found = without(found, self.foreign.vectors) if self.foreign.vectors else found
         return one_id_per_label(found, set(self.spoiled_labels.tolist()))
+
+    @cached_property
+    def misnamed(self) -> Mapping[str, str]:
+        """id of the map → the record that is meant, where only what nobody sees tells them apart."""
+        return misnamed(self.collection) if "CF503" in self.codes else {}
 
     @cached_property
     def buried(self) -> frozenset[str]:

@@ -77,9 +77,19 @@ def mend_id_map(work: Work) -> Report:
     dropped = [(name, label) for name, label in before.items() if name not in mapping]
     total = max(int(summary.labels[summary.labels < 2**62].max(initial=0)), max(mapping.values(), default=0))
     work.save_map(site, with_ids(id_map, mapping, total))
+    if site.misnamed:
+        work.keep_provenance(_meant(site, mapping))
     if dropped:
         work.keep_rows("dropped-from-id-map", ("id", "label"), dropped)
     return {"ids": len(mapping), "dropped": len(dropped), "counter": total}
+
+
+def _meant(site: Site, mapping: Mapping[str, int]) -> Iterator[tuple[object, ...]]:
+    """The provenance of records whose vector stood under an id that reads the same."""
+    records = site.records
+    for old, name in site.misnamed.items() if records is not None else ():
+        element = int(records.elements[site.collection.row_of[name]])  # pyright: ignore[reportOptionalMemberAccess]
+        yield name, mapping[name], "level 0", "", element, True, True, f"the id map calls it {old!r}"
 
 
 def clear_deleted_flags(work: Work) -> Report:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from forensics.repair.actions.frame import Report
 from forensics.repair.actions.names import element_of
 from forensics.repair.actions.work import Work, with_ids
 from forensics.repair.holdings import LOST
+from forensics.repair.misnamed import with_names
 from forensics.repair.rules_records import split_by_collision
 from forensics.repair.site import Site
 from forensics.writers.segment_files import set_deleted
@@ -46,19 +46,8 @@ def trim_ids(work: Work) -> Report:
         queued = [(new, site.collection.queue.topic, old) for old, new in renamed.items()]
         connection.executemany("UPDATE embeddings_queue SET id = ? WHERE topic = ? AND id = ?", queued)
     if isinstance(site.id_map, IdMap) and renamed.keys() & site.id_map.id_to_label.keys():
-        work.save_map(site, _renamed(site.id_map, renamed))
+        work.save_map(site, with_names(site.id_map, renamed))
     return {"trimmed": len(renamed), "refused": len(refused)}
-
-
-def _renamed(id_map: IdMap, renamed: Mapping[str, str]) -> IdMap:
-    labels = {renamed.get(name, name): label for name, label in id_map.id_to_label.items()}
-    sequence = {renamed.get(name, name): seq for name, seq in id_map.id_to_seq_id.items()}
-    return replace(
-        id_map,
-        id_to_label=labels,
-        label_to_id={label: name for name, label in labels.items()},
-        id_to_seq_id=sequence,
-    )
 
 
 def delete_ids(work: Work) -> Report:
