@@ -91,15 +91,20 @@ def _indexed(collection: Collection) -> dict[str, Json] | None:
     summary = files.summary
     if not _is_plain(segment, files) or isinstance(summary, Absent) or not isinstance(id_map, IdMap):
         return None
-    names = list(id_map.id_to_label)
     elements = elements_of(id_map.labels(), summary)
-    held = (
-        np.flatnonzero((elements >= 0) & ~summary.deleted[np.maximum(elements, 0)])
-        if len(names)
-        else elements
-    )
-    pairs = sorted((int(elements[at]), names[at]) for at in held.tolist())
-    return {"indexed": len(pairs), "vectors": _digest(files, pairs)}
+    live = (elements >= 0) & (id_map.size > 0)
+    live[live] = ~summary.deleted[elements[live]]
+    names, held = _in_order(list(id_map.id_to_label), np.flatnonzero(live), elements[live])
+    return {"indexed": len(held), "vectors": _digest(files, names, held)}
+
+
+def _in_order(names: list[str], at: np.ndarray, elements: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """(ids, elements) of the places `at`, by element, and by id where two have one element."""
+    order = np.argsort(elements, kind="stable")
+    ordered, held = [names[place] for place in at[order].tolist()], elements[order]
+    if (np.diff(held) == 0).any():
+        ordered = [name for _, name in sorted(zip(held.tolist(), ordered, strict=True))]
+    return ordered, held
 
 
 def _is_plain(segment: VectorSegment, files: HnswFiles) -> bool:
@@ -111,13 +116,12 @@ def _is_plain(segment: VectorSegment, files: HnswFiles) -> bool:
     return plain and len(files.level0) == header.cur_element_count
 
 
-def _digest(files: HnswFiles, pairs: list[tuple[int, str]]) -> str:
-    """SHA-256 over blocks of pairs in the order of elements: the ids of a block, then its vectors."""
+def _digest(files: HnswFiles, names: list[str], elements: np.ndarray) -> str:
+    """SHA-256 over blocks of ids in the order of their elements: the ids of a block, then its vectors."""
     sha = hashlib.sha256()
-    for start in range(0, len(pairs), BLOCK):
-        part = pairs[start : start + BLOCK]
-        sha.update(fingerprint([name for _, name in part]).encode())
-        sha.update(files.vectors(np.array([element for element, _ in part])).tobytes())
+    for start in range(0, len(names), BLOCK):
+        sha.update(fingerprint(names[start : start + BLOCK]).encode())
+        sha.update(files.vectors(elements[start : start + BLOCK]).data)
     return sha.hexdigest()
 
 

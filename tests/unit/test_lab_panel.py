@@ -97,7 +97,7 @@ def test_every_option_of_a_plan_has_a_control(session: Callable[[str], Session])
     panel = RepairPanel(session("peek-failure-few"))
     given = set(panel.options.of_the_plan()) | {"decline", "only"}  # the check boxes
     assert {name for name in RepairOptions.__slots__ if not name.startswith("embedder_")} <= given
-    assert set(panel.options.of_the_run()) == {"to", "nobody_else", "engine"}
+    assert set(panel.options.of_the_run()) == {"to", "in_place", "nobody_else", "engine"}
 
 
 def test_one_collection_can_be_chosen(session: Callable[[str], Session]) -> None:
