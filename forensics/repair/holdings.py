@@ -183,6 +183,7 @@ def surviving_sample(site: Site, records: Records, *, with_text: bool = True) ->
         place = site.proof.pairs()
         extra = (place.get(name, -1) for name in records.rows.ids)
         elements = np.maximum(elements, np.fromiter(extra, dtype=np.int64, count=len(records)))
+    elements[_rewritten(site)] = -1
     held = np.flatnonzero(elements >= 0)
     chosen = (
         _with_documents(site, held, records) if with_text else held[seeded_sample(len(held), USER_SAMPLE)]
@@ -190,6 +191,12 @@ def surviving_sample(site: Site, records: Records, *, with_text: bool = True) ->
     if chosen.size:
         return [records.rows.ids[i] for i in chosen.tolist()], site.raw_vectors(elements[chosen])
     return _sample_elsewhere(site, records, with_text=with_text)
+
+
+def _rewritten(site: Site) -> list[int]:
+    """The rows of records for which the queue still holds a newer vector than the index: theirs is of an older document."""
+    places = ((site.collection.row_of.get(name), left) for name, left in site.pending.items())
+    return [at for at, left in places if at is not None and left.vector_seq is not None]
 
 
 def _with_documents(site: Site, held: np.ndarray, records: Records) -> np.ndarray:

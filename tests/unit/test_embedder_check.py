@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from forensics import samples
 from forensics.cli import main
 from forensics.embedder_check import EmbedderCheck
 from forensics.errors import UsageError
+from forensics.testing.builder import StoreBuilder
 from forensics.testing.damage import damage_menu
 from forensics.testing.embedder import embed
+from forensics.testing.texts import records
 
 Sample = Callable[[str], Path]
 RIGHT = "forensics.testing.embedder:embed"
@@ -71,6 +74,20 @@ def test_it_is_held_against_what_survives(
     assert (row["verdict"], row["trial"]["sample"], row["dimension"]) == (verdict, 21, 32)
     assert data["reproduces"] is (status == 0)
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+def test_what_the_queue_still_rewrites_is_not_held_against_it(tmp_path: Path) -> None:
+    """The index has the vectors of the documents of yesterday until the next flush: nothing is wrong with them."""
+    known, store = records()[:50], tmp_path / "store"
+    with StoreBuilder(store) as builder:
+        builder.create("docs", space="l2", sync_threshold=40)
+        builder.add("docs", known)
+        builder.add("docs", [replace(r, document=f"{r.document} (today)") for r in known[:12]], how="upsert")
+    told = fx.embedder(store, RIGHT)
+    assert isinstance(told, EmbedderCheck)
+    trial = told.collections[0].trial
+    assert trial is not None
+    assert (trial.sample, trial.missed) == (38, {})
 
 
 def test_where_nothing_survives_nobody_can_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
