@@ -23,8 +23,8 @@ from forensics.repair.site import Site
 from forensics.store import Collection, Store
 
 NEW_INDEX = frozenset({"rebuild-segment", "compact-segment"})
-OF_SEGMENT = STRUCTURAL | GRAPH | NEW_INDEX
-"""Kinds whose draft holds nothing but files of the segment."""
+OF_SEGMENT = (STRUCTURAL | GRAPH) - NEW_INDEX
+"""Kinds whose draft holds nothing but files of the segment; a new index may get another watermark, in the database."""
 OF_DATABASE = frozenset(
     {
         "convert-sequence-ids", "insert-watermark", "mend-configuration", "mend-segment-rows", "purge-queue",

@@ -7,11 +7,12 @@ from pathlib import Path
 from forensics.errors import UsageError
 
 FOLDER = Path(__file__).parent / "embedders"
+NAMES = ("chromadb-default", "openai", "sentence-transformers")
 
 
 def templates() -> tuple[str, ...]:
     """The names of the embedders that there are templates of."""
-    return tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.py")))
+    return NAMES
 
 
 def template_text(name: str) -> str:

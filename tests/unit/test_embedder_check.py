@@ -53,6 +53,14 @@ def bare(tmp_path: Path) -> Path:
     return store
 
 
+def checked(store: Path, name: str) -> Any:
+    """What is said of the only collection of a store."""
+    told = fx.embedder(store, name)
+    assert isinstance(told, EmbedderCheck)
+    (only,) = told.collections
+    return only
+
+
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, Any, str]:
     """(status, the JSON object, stderr)."""
     status = main(["embedder", *map(str, words), "--format", "json"])
@@ -83,9 +91,7 @@ def test_what_the_queue_still_rewrites_is_not_held_against_it(tmp_path: Path) ->
         builder.create("docs", space="l2", sync_threshold=40)
         builder.add("docs", known)
         builder.add("docs", [replace(r, document=f"{r.document} (today)") for r in known[:12]], how="upsert")
-    told = fx.embedder(store, RIGHT)
-    assert isinstance(told, EmbedderCheck)
-    trial = told.collections[0].trial
+    trial = checked(store, RIGHT).trial
     assert trial is not None
     assert (trial.sample, trial.missed) == (38, {})
 
@@ -118,8 +124,7 @@ def test_lengths_that_are_left_refuse_another_scale(tmp_path: Path) -> None:
         database.execute("UPDATE embeddings_queue SET vector = NULL, operation = 1")
     directory = next(store.glob("*/data_level0.bin")).parent
     (directory / "data_level0.bin").unlink()
-    (right,) = fx.embedder(store, RIGHT).collections
-    (wrong,) = fx.embedder(store, f"{__name__}:longer").collections
+    right, wrong = (checked(store, name) for name in (RIGHT, f"{__name__}:longer"))
     assert (right.verdict, wrong.verdict) == ("no survivor", "does not reproduce")
     assert "length.bin says that the vectors had lengths of" in wrong.reason
 

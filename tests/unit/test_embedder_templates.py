@@ -14,7 +14,7 @@ import pytest
 
 import forensics as fx
 from forensics.repair.embedding import Embedder
-from forensics.templates import template_text, templates
+from forensics.templates import FOLDER, template_text, templates
 from forensics.testing.embedder import embed
 
 Sample = Callable[[str], Path]
@@ -104,6 +104,7 @@ def mine(name: str, folder: Path) -> str:
 
 def test_there_are_three() -> None:
     assert templates() == ("chromadb-default", "openai", "sentence-transformers")
+    assert {path.stem.replace("_", "-") for path in FOLDER.glob("*.py")} == set(templates())
 
 
 def test_openai_repairs_a_store_through_limits_errors_and_a_dropped_connection(

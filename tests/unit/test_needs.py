@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,16 +30,24 @@ def store(tmp_path: Path) -> Path:
     return store
 
 
-def run(*words: str | Path, data: int | None = None) -> tuple[dict[str, Any], int]:
+_MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[2:], check=False)
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+"""
+"""A small process between: a child begins with the peak of the process that it was forked from."""
+
+
+def run(folder: Path, *words: str | Path, data: int | None = None) -> tuple[dict[str, Any], int]:
     """(JSON, peak of resident memory in bytes) of a command under an RLIMIT_DATA of `data` bytes."""
     limit = ["prlimit", f"--data={data}"] if data else []
+    peak = folder / "peak"
     command = [*limit, sys.executable, "-P", "-m", "forensics", *map(str, words), "--format", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        told = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    return json.loads(told), usage.ru_maxrss * 1024
+    told = subprocess.run(
+        [sys.executable, "-c", _MEASURED, peak, *command], stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(told.stdout), int(peak.read_text())
 
 
 def added(plan: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +56,7 @@ def added(plan: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_prediction_covers_what_the_repair_takes(store: Path, tmp_path: Path) -> None:
     folder = tmp_path / "case"
-    answer, peak = run("repair", store, "--yes", "--engine", "none", "--case", folder, *EMBEDDER)
+    answer, peak = run(tmp_path, "repair", store, "--yes", "--engine", "none", "--case", folder, *EMBEDDER)
     assert answer["applied"]
     case = Case.open(folder)
     needs = case.read_json("plan.json")["room"]["needs"]
@@ -75,7 +82,7 @@ def test_where_hnswlib_does_not_fit_it_is_done_on_maps_and_the_plan_says_why(
         "20000000",
         *EMBEDDER,
     )
-    answer, _ = run(*words, data=3_000_000_000)
+    answer, _ = run(tmp_path, *words, data=3_000_000_000)
     assert (answer["applied"], answer["verified"]) == (True, "checks")
     action = added(json.loads((folder / "plan.json").read_text()))
     assert action["parameters"]["add"] == "mapped"
@@ -85,7 +92,7 @@ def test_where_hnswlib_does_not_fit_it_is_done_on_maps_and_the_plan_says_why(
 
 def test_who_chooses_is_obeyed(store: Path, tmp_path: Path) -> None:
     for how in ("native", "mapped"):
-        plan, _ = run("plan", store, "--add", how, "--case", tmp_path / how, *EMBEDDER)
+        plan, _ = run(tmp_path, "plan", store, "--add", how, "--case", tmp_path / how, *EMBEDDER)
         assert added(plan).get("parameters", {}).get("add", "native") == how
 
 

@@ -159,8 +159,9 @@ def _typed(work: Work, collection: Collection) -> bool:
     if collection.store.is_modern or isinstance(config, Absent) or "_type" in config:
         return False
     value = {**config, "_type": "CollectionConfigurationInternal"}
-    if isinstance(value.get("hnsw_configuration"), dict):
-        value["hnsw_configuration"] = {"_type": "HNSWConfigurationInternal", **value["hnsw_configuration"]}
+    inner = config.get("hnsw_configuration")
+    if isinstance(inner, dict):
+        value["hnsw_configuration"] = {"_type": "HNSWConfigurationInternal", **inner}
     with work.database() as connection:
         sql = "UPDATE collections SET config_json_str = ? WHERE id = ?"
         connection.execute(sql, (json.dumps(value), collection.id))

@@ -19,6 +19,7 @@ from forensics.sources import QUEUE, fetch, find_sources
 Report = dict[str, Json]
 ROUNDED = 4e-7
 """How far a vector that was normalised again may be from the stored one."""
+NO_RECORD = "SQLite has no such record"
 
 
 def purge_queue(work: Work) -> Report:
@@ -34,6 +35,8 @@ def purge_queue(work: Work) -> Report:
         raise Refused(found.reason)
     rows = [row for row in found if row.seq_id < low]
     kept = dict(_not_held(site, rows, [row for row in found if row.seq_id >= low], low))
+    if "CF213" in work.action.codes:  # what is left of deleted records is to go
+        kept = {name: why for name, why in kept.items() if why != NO_RECORD or name in site.mapping}
     work.keep_rows("queue-rows-kept", ("id", "reason"), sorted(kept.items()))
     with work.database() as connection:
         deleted = _deleted(connection, site.collection.queue.topic, low, kept)
@@ -72,7 +75,7 @@ def _of_metadata(site: Site, there: dict[str, int], name: str, row: QueueRow) ->
     if name not in there:
         if row.operation == DELETE:
             return "the id map still has it" if name in site.mapping else ""
-        return "SQLite has no such record"
+        return NO_RECORD
     return "" if row.operation != DELETE else "SQLite still has the record"
 
 
