@@ -5,7 +5,7 @@ else from the pages themselves.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from forensics.readers.sqlite_header import SIZE, SqliteHeader
 
 CHROMAS = 4096
 SIZES = (CHROMAS, 512, 1024, 2048, 8192, 16384, 32768, 65536)
-SAMPLE = 256
-"""So many pages are tried for each size that a page may have."""
+BLOCK, SAMPLE = 65536, 64
+"""Bytes of a stretch, and of how many at most the records are counted for each size that a page may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,21 @@ class Frame:
 
 
 def _measured(path: Path) -> int:
-    """The size of which the most pages are b-trees without a contradiction; Chroma's own wins a tie."""
-    return max(SIZES, key=lambda size: _sound(path, size) * size)
+    """The size in which the same stretches of the file hold the most records; Chroma's own wins a tie. Pages that are taken
+    for twice as long as they are look sound too, but show the records of every other page only.
+    """
+    return max(SIZES, key=lambda size: _records(path, size))
 
 
-def _sound(path: Path, size: int) -> int:
+def _records(path: Path, size: int) -> int:
     with PageFile(path, size) as file:
-        step = max(1, file.count // SAMPLE)
-        pages = (file.page(number) for number in range(2, file.count + 1, step))
-        return sum(page.problem is None and bool(page.payloads) for page in pages)
+        pages = (file.page(number) for number in _sampled(file))
+        sound = (page for page in pages if page.problem is None and page.payloads)
+        return sum(record is not None for page in sound for _, record in file.records(page))
+
+
+def _sampled(file: PageFile) -> Iterator[int]:
+    """The pages but the first of stretches that lie evenly over the file, the same for every size of a page."""
+    blocks, each = -(-file.count * file.page_size // BLOCK), BLOCK // file.page_size
+    for block in range(0, blocks, -(-blocks // SAMPLE) or 1):
+        yield from range(max(2, block * each + 1), min((block + 1) * each, file.count) + 1)

@@ -111,7 +111,8 @@ def _twins(file: PageFile, one: Found, other: Found | None, owners: Mapping[Cell
 
 def _migrations(file: PageFile, one: Found, found: Mapping[str, Found]) -> Filled:
     for rowid, partial in _named(one, "dir", "version"):
-        released = BY_KEY.get((str(partial["dir"]), int(str(partial["version"]))))
+        version = partial["version"]
+        released = BY_KEY.get((str(partial["dir"]), version)) if isinstance(version, int) else None
         if released is not None:
             sql = released_texts()[released.key]
             yield rowid, {**partial, "filename": released.filename, "hash": released.hash, "sql": sql}
@@ -186,7 +187,8 @@ def last_values(file: PageFile, queue: Found | None) -> dict[str, dict[str, obje
         return {}
     name, operation, metadata = (queue.table.columns.index(each) for each in ("id", "operation", "metadata"))
     rows = (cells for _, cells in sorted(_all(file, queue)))
-    return merged_metadata((str(row[name]), int(str(row[operation])), row[metadata]) for row in rows)
+    told = ((row[name], row[operation], row[metadata]) for row in rows)
+    return merged_metadata((str(each), what, held) for each, what, held in told if isinstance(what, int))
 
 
 def _all(file: PageFile, one: Found | None) -> Iterator[tuple[int, Record]]:
