@@ -10,6 +10,7 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.readers.hnsw import Level0Summary
 from forensics.readers.id_map import IdMap
+from forensics.readers.shelf import once_of
 from forensics.records import elements_of
 from forensics.store import UUID, Store, VectorSegment
 
@@ -24,24 +25,32 @@ def live_ids(segment: VectorSegment) -> list[str]:
     id_map, summary = segment.id_map, segment.files.summary
     if not isinstance(id_map, IdMap) or not isinstance(summary, Level0Summary):
         return []
-    elements = elements_of(id_map.labels(), summary)
+    return once_of(
+        "live ids", (id_map, summary), lambda: _alive(list(id_map.id_to_label), id_map.labels(), summary)
+    )
+
+
+def _alive(names: list[str], labels: np.ndarray, summary: Level0Summary) -> list[str]:
+    """Those of `names` whose label stands on a live element."""
+    elements = elements_of(labels, summary)
     live = elements >= 0
     live[live] = summary.live[elements[live]]
-    return [name for name, alive in zip(id_map.id_to_label, live.tolist(), strict=True) if alive]
+    return [names[at] for at in np.flatnonzero(live).tolist()]
 
 
 def rescues(store: Store, segment: VectorSegment) -> dict[str, list[str]]:
     """collection name → the ids that its index lacks and that this directory has a vector of."""
-    held = set(live_ids(segment))
+    id_map, summary = segment.id_map, segment.files.summary
     found: dict[str, list[str]] = {}
-    for collection in store.collections if held else ():
+    for collection in store.collections:
         records = collection.records
         if isinstance(records, Absent) or not _same_dimension(segment, collection.dimension):
             continue
         lacking = records.missing if records.known else np.ones(len(records), dtype=bool)
-        names = [name for name in records.ids(lacking) if name in held]
-        if names:
-            found[collection.name] = names
+        if isinstance(id_map, IdMap) and isinstance(summary, Level0Summary) and lacking.any():
+            labels = id_map.labels_among(records.ids(lacking))
+            names = _alive([*labels], np.fromiter(labels.values(), np.int64, len(labels)), summary)
+            found |= {collection.name: names} if names else {}
     return found
 
 
