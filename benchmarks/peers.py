@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.embedding_server import Served
 from benchmarks.measure import Cost, run
 from benchmarks.palaces import COLLECTION, Index, drawer, palace, vectors_of
+from forensics.engine.releases import install
 
 QUERIES = 200
 PACKAGES = {
@@ -156,15 +157,15 @@ def prepared(folder: Path, index: Index, scratch: Path, served: Served) -> Case:
     return Case(stores, index.count + missing, pythons, scratch, served)
 
 
-def installed(folder: Path) -> dict[str, Path]:
-    """The interpreter of each peer's environment in `folder`; made by uv where it is not there."""
-    found = {name: folder / name / "bin" / "python" for name in PACKAGES}
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    for name, python in found.items():
-        if not python.exists():
-            subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder / name)], check=True)
-            install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python)]
-            subprocess.run([*install, *PACKAGES[name]], check=True)
+def installed(folder: Path, *names: str) -> dict[str, Path]:
+    """The interpreter of each of these peers' environments in `folder` (of all where none is named), made if need be."""
+    found = {name: folder / name / "bin" / "python" for name in names or PACKAGES}
+    for name in found:
+        whole = folder / name / "installed"
+        if not whole.exists():  # or an installation that was cut off
+            shutil.rmtree(folder / name, ignore_errors=True)
+            install(folder / name, PACKAGES[name])
+            whole.touch()
     return found
 
 

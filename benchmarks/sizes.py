@@ -77,7 +77,7 @@ def orphans(stores: Path, scratch: Path, size: float) -> dict[str, Any]:
     cost = run([sys.executable, str(ROOT / "examples/mempalace_repair.py"), str(store), *words], cwd=scratch)
     reconciled = range(count, count + lost, lost // 10)
     with serving() as served:
-        mempalace = Mempalace(installed(stores / "peers")["mempalace"], store, served)
+        mempalace = Mempalace(installed(stores / "peers", "mempalace")["mempalace"], store, served)
         status = mempalace.say("repair-status")
         tops = [mempalace.top(document(i)) == document(i) for i in reconciled]
     difference = json.loads(_python(_DIFFERENCE, str(store)))

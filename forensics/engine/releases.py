@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from forensics.engine.installed import version_of
@@ -70,7 +71,7 @@ def _create(version: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent)) / "environment"
     try:
-        _install(draft, requirements(version))
+        install(draft, requirements(version))
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     finally:
@@ -78,7 +79,8 @@ def _create(version: str) -> Path:
     return _python(target)
 
 
-def _install(environment: Path, packages: list[str]) -> None:
+def install(environment: Path, packages: Sequence[str]) -> None:
+    """A new virtual environment with these packages, by uv or else by venv and pip. Raises RuntimeError in one sentence."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
         own = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -90,7 +92,8 @@ def _install(environment: Path, packages: list[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    trusting = {**os.environ, "UV_SYSTEM_CERTS": "true"}  # as pip does where it is told to
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=trusting)
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise RuntimeError(f"{' '.join(command[:3])} … ended with {done.returncode}: {' '.join(reason)}")
