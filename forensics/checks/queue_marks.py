@@ -34,6 +34,11 @@ class Poisoned:
     expected: Expected
     decoded: bool
 
+    @property
+    def is_low(self) -> bool:
+        """True where it is below what its segment holds, as a 0 is."""
+        return not isinstance(self.expected, int) and self.stored < self.expected["at_least"]
+
 
 def stored_marks(collection: Collection) -> dict[str, int]:
     """scope → its watermark; of the vector segment the row, else that of the id map; only what there is."""
@@ -49,9 +54,12 @@ def stored_marks(collection: Collection) -> dict[str, int]:
 
 
 def poisoned_marks(collection: Collection) -> dict[str, Poisoned]:
-    """scope → every watermark that the queue of this store cannot have given."""
+    """scope → every watermark that the queue of this store cannot have given, or that its own records passed."""
     top = reach(collection.database).top
-    marks = {scope: value for scope, value in stored_marks(collection).items() if value > top}
+    stored = stored_marks(collection)
+    marks = {
+        scope: value for scope, value in stored.items() if value > top or _too_low(collection, scope, value)
+    }
     if not marks:
         return {}
     newest = newest_record(collection.database, collection.metadata_segment_id or "")
@@ -59,9 +67,25 @@ def poisoned_marks(collection: Collection) -> dict[str, Poisoned]:
     return {scope: mark for scope, mark in found if mark is not None}
 
 
+def _too_low(collection: Collection, scope: str, value: int) -> bool:
+    """True before 1.0 for a 0, after which no row is replayed, and for a metadata watermark below its newest record.
+
+    Both are written in one transaction. An index may be ahead of its watermark: a kill between map and row leaves it so.
+    """
+    if collection.store.is_modern:
+        return False
+    extent = collection.queue.extent()
+    if value < 1 or scope != METADATA or isinstance(extent, Absent) or value >= (extent.highest or value + 1):
+        return value < 1
+    return value < newest_record(collection.database, collection.metadata_segment_id or "")
+
+
 def _poisoned(collection: Collection, scope: str, value: int, top: int, newest: int) -> Poisoned | None:
     """None where the queue may have reached it before somebody emptied it (CF202)."""
     lowest, highest = _bounds(collection, scope, top, newest)
+    if value <= top:
+        lowest = max(1, min(lowest, top or lowest))
+        return Poisoned(value, {"at_least": lowest, "at_most": max(lowest, top)}, False)
     digits = decode_poisoned(value)
     numbers = [] if digits is None else whole_numbers(digits, lowest, highest)
     if len(numbers) == 1:
@@ -78,8 +102,15 @@ def _bounds(collection: Collection, scope: str, top: int, newest: int) -> tuple[
         return newest, highest
     extent = collection.queue.extent()
     lowest = 0 if isinstance(extent, Absent) or extent.lowest is None else extent.lowest
-    in_map = collection.id_map.max_seq_id if isinstance(collection.id_map, IdMap) else None
-    return min(highest, max(1, lowest - 1, in_map or 0)), highest
+    return min(highest, max(1, lowest - 1, _in_map(collection))), highest
+
+
+def _in_map(collection: Collection) -> int:
+    """The highest seq_id that the id map says was applied to the index; 0 where it says none (1.x keeps none there)."""
+    if not isinstance(collection.id_map, IdMap):
+        return 0
+    each = (seq for seq in collection.id_map.id_to_seq_id.values() if isinstance(seq, int))
+    return max(collection.id_map.max_seq_id or 0, max(each, default=0))
 
 
 def _queue_rows(collection: Collection) -> int:

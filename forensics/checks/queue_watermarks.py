@@ -84,6 +84,7 @@ def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
     if not marks:
         return
     decoded = all(mark.decoded for mark in marks.values())
+    low = all(mark.is_low for mark in marks.values())
     purged = purged_at_open(collection)
     yield finding(
         "CF203",
@@ -95,12 +96,16 @@ def watermark_poisoned(collection: Collection) -> Iterator[Finding]:
         where=tuple(mark_place(collection, scope) for scope in marks),
         means=_poison_means(marks) + purge_means(purged),
         remedy=Remedy(action="restore-watermark", safety="safe"),
-        confidence="certain" if decoded else "likely",
-        causes=(_poison_cause(marks, decoded),),
+        confidence="certain" if decoded or low else "likely",
+        causes=(_low_cause(marks) if low else _poison_cause(marks, decoded),),
     )
 
 
 def _poison_means(marks: dict[str, Poisoned]) -> str:
+    if any(mark.stored < 1 for mark in marks.values()):
+        return "Releases before 1.0 take 0 for no position: what waits in the queue is passed over without an error."
+    if all(mark.is_low for mark in marks.values()):
+        return "Rows that are applied already are replayed, and none of them is purged."
     if VECTOR in marks and len(marks) == 1:
         return "No write reaches the index any more: new records are stored and no search finds them."
     if VECTOR in marks:
@@ -108,6 +113,14 @@ def _poison_means(marks: dict[str, Poisoned]) -> str:
             "Every write is taken for applied already: it returns without an error and is never seen again."
         )
     return "New writes reach the index but not SQLite: records without document and metadata."
+
+
+def _low_cause(marks: dict[str, Poisoned]) -> Cause:
+    shown = "; ".join(f"the {scope} watermark is {mark.stored}" for scope, mark in marks.items())
+    evidence = (
+        f"{shown}: the queue begins with 1, and a record is written in one transaction with its watermark"
+    )
+    return Cause(name="max_seq_id was edited", confidence="likely", evidence=evidence)
 
 
 def _poison_cause(marks: dict[str, Poisoned], decoded: bool) -> Cause:
