@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from forensics.readers.pages import (
     INTERIOR_INDEX,
@@ -19,6 +20,10 @@ from forensics.readers.pages import (
 )
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+TWICE, OTHER_KIND = "it is met twice", "it belongs to another kind of tree"
+KEYS, ROWIDS, ENTRIES = (f"its {what} are not those of its place" for what in ("keys", "rowids", "entries"))
+MISPLACED = frozenset({TWICE, OTHER_KIND, KEYS, ROWIDS, ENTRIES})
+"""Why a sound page is none of the tree: pages of another database, or of another time, stand among those of this one."""
 TABLE_KINDS, INDEX_KINDS = (INTERIOR_TABLE, LEAF_TABLE), (INTERIOR_INDEX, LEAF_INDEX)
 
 
@@ -57,9 +62,7 @@ def walk(file: PageFile, root: int, *, index: bool = False) -> Tree:
         number, low, high = waiting.pop()
         page = file.page(number)
         if number in tree.pages or page.kind not in kinds:
-            why = page.problem or (
-                "it is met twice" if number in tree.pages else "it belongs to another kind of tree"
-            )
+            why = page.problem or (TWICE if number in tree.pages else OTHER_KIND)
             tree.gaps.append(Gap(low, high, number, why))
             continue
         tree.pages.add(number)
@@ -80,18 +83,56 @@ def _below(tree: Tree, page: Page, low: int, high: int) -> Iterator[tuple[int, i
         return
     bounds = (low, *page.keys, high)
     if any(second < first for first, second in pairwise(bounds)):
-        tree.gaps.append(Gap(low, high, page.number, "its keys are not those of its place"))
+        tree.gaps.append(Gap(low, high, page.number, KEYS))
         return
     yield from reversed([(child, *ends) for child, ends in zip(page.children, pairwise(bounds), strict=True)])
 
 
 def _take_leaf(tree: Tree, page: Page, low: int, high: int) -> None:
     if page.keys and not low < page.keys[0] <= page.keys[-1] <= high:
-        tree.gaps.append(Gap(low, high, page.number, "its rowids are not those of its place"))
+        tree.gaps.append(Gap(low, high, page.number, ROWIDS))
         return
     tree.leaves.append(page.number)
     if page.problem is not None:
         tree.gaps.append(Gap(low, high, page.number, page.problem))
+
+
+def entries_of(file: PageFile, tree: Tree) -> Iterator[tuple[int, list[Record]]]:
+    """(page, its entries) of an index, where these rise and lie where the pages above put them; other pages are gaps."""
+    waiting: list[tuple[int, _Key | None, _Key | None]] = [(tree.root, None, None)]
+    left = set(tree.pages)
+    while waiting:
+        number, low, high = waiting.pop()
+        if number not in left:
+            continue  # the walk has told it as a gap
+        left.discard(number)
+        page = file.page(number)
+        records = [record for _, record in file.records(page) if record is not None]
+        keys = [_key(record) for record in records]
+        span = [*(() if low is None else (low,)), *keys, *(() if high is None else (high,))]
+        if any(second <= first for first, second in pairwise(span)):
+            tree.gaps.append(Gap(LOWEST, HIGHEST, number, ENTRIES))
+            continue
+        if len(page.children) == len(keys) + 1:
+            waiting.extend(reversed(list(zip(page.children, (low, *keys), (*keys, high), strict=True))))
+        yield number, records
+
+
+_Key = tuple[tuple[int, Any], ...]
+
+
+def _key(record: Record) -> _Key:
+    """What SQLite orders entries by: NULL, numbers, texts by their bytes, blobs."""
+    return tuple(
+        (0, 0)
+        if cell is None
+        else (2, cell.encode())
+        if isinstance(cell, str)
+        else (3, cell)
+        if isinstance(cell, bytes)
+        else (1, cell)
+        for cell in record
+    )
 
 
 def rows_of(

@@ -13,10 +13,10 @@ from forensics.model import Json
 from forensics.readers.freed import free_pages
 from forensics.readers.full_text import DOCUMENT
 from forensics.readers.full_text import NAME as FULL_TEXT
-from forensics.readers.page_trees import strays, walk
+from forensics.readers.page_trees import MISPLACED, strays, walk
 from forensics.readers.pages import PageFile
 from forensics.repair.recovery.frame import Frame
-from forensics.repair.recovery.rows import Found, take_indexes, take_strays, walked
+from forensics.repair.recovery.rows import Found, Partial, segments_of, take_indexes, take_strays, walked
 from forensics.repair.recovery.schema import CONTENT, Schema, read_schema
 from forensics.repair.recovery.stand_ins import cells_of, released, stand_in
 
@@ -72,17 +72,24 @@ def recover(source: Path, target: Path, dialect: str) -> Recovered:
         for name, one in sorted(found.items())
         for rowid, known in sorted(one.lost_rows.items())
     )
+    rows += tuple(
+        {"table": name, "rowid": rowid, "doubtful": said}
+        for name, one in sorted(found.items())
+        for rowid, said in doubts_of(one)
+    )
     return Recovered({**report, "page_size": frame.page_size, "header_made_anew": frame.made}, rows)
 
 
 def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found], dialect: str) -> Report:
     """Every table has what strays, indexes and other tables give it."""
-    trees = (walk(file, root, index=name in schema.entries) for name, root in schema.roots.items())
+    trees = [walk(file, root, index=name in schema.entries) for name, root in schema.roots.items()]
+    mixed = any(gap.why in MISPLACED for tree in trees for gap in tree.gaps)
     known = set[int]().union(*(tree.pages for tree in trees), free_pages(file.path, file.page_size))
     ambiguous = take_strays(file, found, strays(file, known))
+    named = segments_of(file, found.get("segments"))
     for one in found.values():
         if one.gaps:
-            take_indexes(file, one, schema)
+            take_indexes(file, one, schema, named if one.table.name == "embeddings" else None, mixed)
     filled = stand_in(file, found) | released(file, found.get("migrations"), dialect)
     tables = {name: _told(file, one, filled.get(name, 0)) for name, one in sorted(found.items())}
     return {
@@ -92,6 +99,12 @@ def _gathered(file: PageFile, schema: Schema, found: Mapping[str, Found], dialec
     }
 
 
+def doubts_of(one: Found) -> list[tuple[int, Partial]]:
+    """(rowid, what is said of it) of rows that are left out, since it may be another database's."""
+    said = {rowid: one.lost_rows.get(rowid, {}) for rowid in one.doubted} | one.doubtful
+    return sorted((rowid, known) for rowid, known in said.items() if rowid not in one.rows)
+
+
 def _told(file: PageFile, one: Found, filled: int) -> Report:
     kept = sum(1 for _ in one.own(file))
     return {
@@ -99,6 +112,7 @@ def _told(file: PageFile, one: Found, filled: int) -> Report:
         "from_stray_pages": one.from_strays,
         "from_indexes": one.from_indexes + filled,
         "filled_in": filled,
+        "doubtful": len(doubts_of(one)),
         "lost": one.lost if one.table.name not in NOT_COUNTED else 0,
         "examples": [f"row {rowid}" for rowid in sorted(one.lost_rows)[:5]],
         "damage": [f"page {gap.page}: {gap.why}" for gap in one.gaps[:20]],

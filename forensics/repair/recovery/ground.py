@@ -192,8 +192,17 @@ def _first(
     parameters: dict[str, Json] = {"report": dict(made.report), "found": found}
     if kind == RECOVER:
         title = "Make the database anew from every page that holds together, with all of its indexes"
+        doubtful = sum(row["doubtful"] for row in made.report["tables"].values())
         return propose(
-            kind, None, codes, title, options, why=why_recovered(made.report), parameters=parameters
+            kind,
+            None,
+            codes,
+            title,
+            options,
+            safety="lossy" if doubtful else "safe",
+            approval="accept-loss" if doubtful else "yes",
+            why=why_recovered(made.report),
+            parameters=parameters,
         )
     if kind == RESTORE:
         count = counted(sum(row["records"] for row in made.report["restored"]), "record")

@@ -25,6 +25,8 @@ def why_recovered(report: Mapping[str, Json]) -> str:
     parts.append(f"lost with their pages: {lost}" if lost else "no row is known to be lost")
     unknown = [name for name, row in tables.items() if row["lost"] is None]
     parts += [f"of {', '.join(unknown)} nothing tells how many rows are gone"] if unknown else []
+    doubtful = ", ".join(f"{row['doubtful']:,} of {name}" for name, row in tables.items() if row["doubtful"])
+    parts += [f"left out, since they may be those of another database: {doubtful}"] if doubtful else []
     judged = [f"{row['name']}: {row['why']}" for row in report["settings_judged"]]
     parts += [f"settings judged by the vectors ({'; '.join(judged)})"] if judged else []
     return "; ".join(parts) + "; the damaged file is kept with the original"
@@ -65,6 +67,15 @@ def lost_rows(report: Mapping[str, Json]) -> Iterator[dict[str, object]]:
             reason = f"rows of {table} stood on pages that are destroyed, and nothing else has them"
             count = {"count": row["lost"], "unit": "rows", "examples": row["examples"]}
             yield {"collection": None, "reason": reason, **count}
+        if row.get("doubtful"):
+            reason = f"rows of {table} are told in two ways or may be another database's; what is said is kept in the case"
+            yield {
+                "collection": None,
+                "reason": reason,
+                "count": row["doubtful"],
+                "unit": "rows",
+                "examples": [],
+            }
     for name, count in lacking(report) if "collections" in report else ():
         reason = f"documents and metadata of {name} stood only in the database, which is gone"
         yield {"collection": None, "reason": reason, "count": count, "unit": "rows", "examples": []}
