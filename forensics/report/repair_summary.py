@@ -187,7 +187,13 @@ def verified_sentence(verdict: Mapping[str, Json]) -> str:
     if verdict["verified"] not in _BY:
         return f"Not verified, although none of {counted(ran, 'test')} failed."
     passed = "the one test" if ran == 1 else f"all {number(ran)} tests"
-    return f"Verified {_BY[verdict['verified']]}: {passed} passed."
+    return f"Verified {_BY[verdict['verified']]}: {passed} passed.{_other_release(verdict)}"
+
+
+def _other_release(verdict: Mapping[str, Json]) -> str:
+    """With which release the engine was asked, where it is not of those that wrote the store."""
+    told = (test["detail"] for test in verdict["tests"] if test["name"] == "engine: another release")
+    return "".join(f" The engine was {detail}." for detail in told)
 
 
 def applied_sentence(result: Mapping[str, Json]) -> str:

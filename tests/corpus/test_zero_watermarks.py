@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import forensics as fx
 from forensics import samples
 from forensics.absent import Absent
 from forensics.readers.database import Database, SeqId
+from forensics.repair.actions.asking import of_another_release
 from forensics.repair.actions.marks import skipping_problems, watermark_problems
+from forensics.report.repair_summary import verified_sentence
 from forensics.store import open_store
 from forensics.testing.damage_database import change
 from forensics.testing.living_on import Truth, lives_on
@@ -66,6 +69,14 @@ def test_found_and_made_true(edit: str, tmp_path: Path) -> None:
 def test_a_zero_that_is_left_is_a_problem(tmp_path: Path) -> None:
     with open_store(edited("a BLOB of 0", tmp_path)) as store:
         assert len(skipping_problems(store)) == len(watermark_problems(store)) == 2
+
+
+def test_the_release_that_was_asked_is_named(tmp_path: Path) -> None:
+    with open_store(samples.restore(SAMPLE, tmp_path / "store")) as store:
+        assert not list(of_another_release(store, "0.6.3"))
+        (told,) = of_another_release(store, "1.5.9")
+    verdict: dict[str, Any] = {"verified": "checks+engine", "tests": [asdict(told)]}
+    assert "The engine was chromadb 1.5.9; the store was written by 0.5.6" in verified_sentence(verdict)
 
 
 @pytest.mark.oldchroma

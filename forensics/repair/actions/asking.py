@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from forensics.absent import Absent
 from forensics.engine.installed import version_of
 from forensics.engine.slices import verify_with_slices
 from forensics.engine.truth import expected_of
@@ -15,10 +16,13 @@ from forensics.engine.verify import verify_with_engine
 from forensics.errors import ChildFailed, Refused
 from forensics.memory import available_memory as _available_memory
 from forensics.model import Test
+from forensics.readers.migrations import written_by
 from forensics.store import Store
 
 NO_ENGINE = "none"
 """As `engine`: only our own checks are run."""
+OTHER_RELEASE = "engine: another release"
+"""The test that says which release was asked, where it is not of those that wrote the store."""
 
 
 def ask_engine(
@@ -40,7 +44,17 @@ def ask_engine(
     elif _does_not_fit(store, dest.parent):
         yield from _asked_on_slices(store, version, dest, brought or {})
     else:
+        yield from of_another_release(store, version)
         yield from _asked(lambda: _on_copy(store, version, copy, dest, brought or {}), dest)
+
+
+def of_another_release(store: Store, version: str | None) -> Iterator[Test]:
+    """Says that a store of before 1.0 is asked with a later release, which treats queue and watermarks in its own way."""
+    asked = version or version_of("chromadb") or ""
+    if store.is_modern or asked.startswith("0.") or isinstance(store.database, Absent):
+        return
+    wrote = written_by(store.database.migrations)
+    yield Test(name=OTHER_RELEASE, passed=True, detail=f"chromadb {asked}; the store was written by {wrote}")
 
 
 def _on_copy(
