@@ -147,8 +147,8 @@ def run(case: Path, old: Path | None, new: Path, seal: str | None = None) -> Ite
     for test, *given in tests:
         try:
             for name, wrong, right in test(*given):
-                shown = ", ".join(sorted(ascii(each) for each in wrong)[:3])
-                yield name, not wrong, f"{len(wrong)} wrong: {shown}" if wrong else str(right)
+                shown = ", ".join(sorted(ascii(each) for each in wrong or ())[:3])
+                yield name, None if wrong is None else not wrong, f"{len(wrong)} wrong: {shown}" if wrong else str(right)
         except Exception as error:  # noqa: BLE001 - what cannot be read as it should be proves nothing
             yield test.__name__, False, f"cannot be read: {type(error).__name__}: {error}"
 
@@ -161,8 +161,7 @@ def chain(case: Path, proof: Any, seal: str | None) -> Iterator[Any]:
     wrong |= {n for n, (k, sha) in proof["logs"].items() if hashlib.sha256((case / n).read_bytes()[:k]).hexdigest() != sha}
     yield "the files of the case are the sealed ones", wrong | (there - set(proof["files"])), len(proof["files"])
     if (case / "report.json").is_file():
-        said = {"seal": own, "sha256": digest(case / "report.html")}
-        yield "report.html is the one of this proof", {*read(case / "report.json").items()} ^ {*said.items()}, own
+        yield "report.html is the one of this proof", {("seal", own), ("sha256", digest(case / "report.html"))} ^ {*read(case / "report.json").items()}, own
 
 
 def sealed(tree: Tree, manifest: Any, when: str) -> Iterator[Any]:
@@ -201,16 +200,15 @@ def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: 
     name, new = claim["name"], Side(after, claim, "vectors" in claim["after"])
     old = Side(before, claim, "vectors" in claim["before"]) if before is not None and "ids" in claim["before"] else None
     for when, side in (("after", new), ("before", old)):
-        wrong = [k for k, v in (side.told() if side else {}).items() if v != claim[when].get(k, v)]
-        yield f"{name}: ids, vectors and counts {when} the repair", wrong, claim[when].get("records")
+        wrong = [k for k, v in side.told().items() if v != claim[when].get(k, v)] if side else None
+        yield f"{name}: ids, vectors and counts {when} the repair", wrong, claim[when].get("records") if side else "it cannot be read plainly"
     lists = {key: read(case / claim[key]) if claim[key] else [] for key in ("lost", "renamed", "provenance")}
     lost, renamed = [row[0] for row in lists["lost"]], dict(lists["renamed"])
     aside, replaced, added = ({line["id"] for n in claim[key] for line in read(case / n)} for key in ("set_aside", "replaced", "added"))
     effect = next(e for e in stage["verdict"]["effects"] if e["collection"] == name)
     losses = sum(loss["count"] for loss in proof["losses"] if loss["collection"] == name)
     said, wrong = (len(lost), max(0, len(aside) - len(added)), len(new.reach), claim["before"].get("known")), {*lost} ^ (new.ids - new.reach)
-    if losses not in (len(lost), len(lost) + len(aside)) or said != tuple(effect[n] for n in EFFECTS):
-        wrong |= {"what plan and verdict say of them"}
+    wrong |= set() if losses in (len(lost), len(lost) + len(aside)) and said == tuple(effect[n] for n in EFFECTS) else {"plan and verdict"}
     yield f"{name}: losses are exactly those listed", wrong, f"{len(lost)} lost, {len(aside)} set aside"
     origin = {row[0]: row for row in lists["provenance"]}
     if origin:
@@ -220,8 +218,10 @@ def collection(case: Path, claim: Any, before: Tree | None, after: Tree, stage: 
         wrong |= set() if kinds.count(AGAIN) == effect["reembedded"] else {"the count of those embedded again"}
         yield f"{name}: provenance is complete and consistent", wrong, f"{kinds.count(KEPT)} of {len(kinds)} kept"
     if old is not None:
-        former, wrong = {new: old for old, new in renamed.items()}, ({renamed.get(n, n) for n in old.ids - aside} | added) ^ new.ids
-        yield f"{name}: ids are those of before", wrong, f"{len(renamed)} renamed, {len(added)} put back"
+        former, there = {new: old for old, new in renamed.items()}, {renamed.get(n, n) for n in old.ids - aside} | added
+        there |= new.ids & ({*old.label} | {*old.queued}) if proof["anew"] else set()
+        more, wrong = len(new.ids - there), None if proof["anew"] and there < new.ids else there ^ new.ids
+        yield f"{name}: ids are those of before", wrong, f"{len(renamed)} renamed, {len(added)} put back" + f", {more} not readable before" * (more > 0)
         yield from vectors(claim, old, new, replaced, former, origin) if old.dim or old.indexed else ()
     yield f"{name}: links, levels and id map are sound", list(unsound(new, claim["ghosts"])), f"{new.count} elements"
 
