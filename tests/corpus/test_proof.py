@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import forensics as fx
 from forensics import samples
 from forensics.evidence import read_rows
 from forensics.proof import standalone
+from forensics.testing.damage import damage_menu
 from forensics.testing.tampering import ALL, FACTS, detected, outcome
 from forensics.testing.tampering_stores import Finished
 
@@ -33,9 +36,11 @@ NIGHTLY = bool(os.environ.get("FORENSICS_NIGHTLY"))
 SEEDS = range(1000) if NIGHTLY else range(7, 1000, 25)
 
 
-def finished(folder: Path, name: str, options: dict[str, Any]) -> Finished:
+def finished(folder: Path, name: str, options: dict[str, Any], damage: str = "") -> Finished:
     """That sample repaired below `folder`, with a copy of what it was."""
     store = samples.restore(name, folder / "new")
+    if damage:
+        damage_menu()[damage](store)
     shutil.copytree(store, folder / "old")
     fx.plan(store, case=folder / "case", engine="none", **options)
     seal = fx.apply(folder / "case", yes=True, nobody_else=True)["seal"]
@@ -107,6 +112,19 @@ def test_a_released_original_and_a_repaired_copy_have_their_proof(
     said = program(case)
     assert said.returncode == 0, said.stdout + said.stderr
     assert ("NOT TOLD" in said.stdout) == (form == "released")
+
+
+def test_records_of_a_database_made_anew_are_those_that_index_and_queue_of_before_knew(
+    tmp_path: Path,
+) -> None:
+    done = finished(tmp_path, "1.5.9/healthy", {"accept_loss": ["CF102"]}, damage="table-page-zeroed")
+    lines = list(standalone.run(done.case, done.old, done.new, done.seal))
+    assert [line for line in lines if line[1] is False] == []
+    assert done.read("proof.json")["anew"]
+    with closing(sqlite3.connect(done.new / "chroma.sqlite3")) as database:
+        database.execute("UPDATE embeddings SET embedding_id = 'new' WHERE id = 7")
+        database.commit()
+    assert any(line[1] is False for line in standalone.run(done.case, done.old, done.new, done.seal))
 
 
 def test_the_provenance_of_every_record_is_there_as_parquet_too(repaired: list[Finished]) -> None:
