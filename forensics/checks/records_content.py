@@ -26,19 +26,19 @@ OF_BEFORE_1 = "SELECT id FROM embeddings WHERE typeof(seq_id) != 'integer' LIMIT
 
 @check("CF707", needs=("rows",))
 def record_without_content(collection: Collection) -> Iterator[Finding]:
-    """Records without a document, or without any metadata, although at least half of the others have it."""
+    """Records without a document that the full-text table still has; or without one, or without any metadata, although
+    at least half of the others have it.
+    """
     rows, database = needed(collection.rows), collection.database
     if not len(rows) or _all_documented(database):
         return
-    bare = _without(rows, database, DOCUMENTED)
-    if bare.size and 2 * bare.size > len(
-        rows
-    ):  # the collection has few documents or none: by any metadata then
-        bare = _without(rows, database, DESCRIBED)
-    if not bare.size or 2 * bare.size > len(rows):
-        return
-    kept = _in_full_text(database, bare)
+    undocumented = _without(rows, database, DOCUMENTED)
+    kept = _in_full_text(database, undocumented)
     lost = bool(kept.size) and not _ids_of(database, OF_BEFORE_1).size
+    bare = np.union1d(_odd_ones(collection, undocumented), kept if lost else kept[:0])
+    if not bare.size:
+        return
+    kept = np.intersect1d(kept, bare)
     at = np.flatnonzero(np.isin(rows.rowids, bare)).tolist()
     ids = [rows.ids[row] for row in at]
     yield finding(
@@ -73,6 +73,16 @@ _MEANS_LOST = (
 
 _RESTORE = Remedy(action="restore-documents", safety="safe")
 _ASK = Remedy(action="ask-the-source", safety="manual")
+
+
+def _odd_ones(collection: Collection, undocumented: np.ndarray) -> np.ndarray:
+    """(k,) rowids of the `undocumented`; of those without any metadata where most have no document; none where most have
+    neither: the collection is meant to be so.
+    """
+    rows, bare = needed(collection.rows), undocumented
+    if 2 * bare.size > len(rows):
+        bare = _without(rows, collection.database, DESCRIBED)
+    return bare[:0] if 2 * bare.size > len(rows) else bare
 
 
 def _in_full_text(database: Database, bare: np.ndarray) -> np.ndarray:

@@ -200,6 +200,20 @@ def test_documents_that_only_the_full_text_index_has_are_lost_and_come_back(
     assert "CF107" not in fx.diagnose(store, deep=True).codes()
 
 
+def test_so_are_those_of_more_than_half_of_all_records(sample: Sample, tmp_path: Path) -> None:
+    store = sample("1.5.9/healthy")
+    was = _documents(store)
+    with closing(sqlite3.connect(store / "chroma.sqlite3")) as database, database:
+        gone = database.execute(
+            "DELETE FROM embedding_metadata WHERE id % 3 AND key = 'chroma:document'"
+        ).rowcount
+    finding = named(diagnosed(store), "CF707")
+    assert (finding.severity, finding.count) == ("error", gone)
+    fx.plan(store, case=tmp_path / "case", engine="none")
+    fx.apply(tmp_path / "case", yes=True)
+    assert _documents(store) == was
+
+
 def _documents(store: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(store / "chroma.sqlite3")) as database:
         key = "key = 'chroma:document'"
