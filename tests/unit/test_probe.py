@@ -189,7 +189,7 @@ def test_the_limit_follows_what_the_headers_reserve(sample: Sample) -> None:
 
 def test_an_error_of_the_limit_is_none_of_the_store(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 3 GiB the engine says 'Error loading hnsw index' of an index that is sound."""
-    store = with_room_for(sample("1.5.9/healthy"), 8_000_000)
+    store = with_room_for(sample("1.5.9/healthy"), 10_000_000)
     monkeypatch.setattr("forensics.probing.default_memory", lambda copy: 3 * GIB)
     result = asked(store)
     assert "limit" in verdicts(result).values()
