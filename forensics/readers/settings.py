@@ -50,9 +50,30 @@ class HnswSettings:
     source: str
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The settings in force as 1.0 to 1.2 write them."""
+        return as_configuration({name: getattr(self, name) for name in DEFAULTS})
+
     def spaces(self) -> dict[str, str]:
         """place → the space that it records."""
         return {place: str(values["space"]) for place, values in self.sources.items() if "space" in values}
+
+
+def as_configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The object of `config_json_str` as 1.0 to 1.2 write it, which later releases read too: these settings, under
+    today's names, and Chroma's defaults for the rest.
+    """
+    known = {**DEFAULTS, **settings}
+    hnsw = {
+        "space": known["space"],
+        "ef_construction": known["ef_construction"],
+        "ef_search": known["ef_search"],
+        "max_neighbors": known["M"],
+        "resize_factor": known["resize_factor"],
+        "sync_threshold": known["sync_threshold"],
+    }
+    return {"vector_index": {"hnsw": hnsw}}
 
 
 def legacy_settings(metadata: Mapping[str, Any]) -> dict[str, Any]:

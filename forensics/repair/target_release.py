@@ -100,17 +100,7 @@ def _sparse(node: Any) -> Iterator[dict[str, Any]]:
 
 def configuration(collection: Collection) -> str:
     """collections.config_json_str as 1.0 to 1.2 write it: the settings in force, and the embedding function."""
-    settings = collection.settings
-    hnsw: dict[str, Json] = {
-        "space": settings.space,
-        "ef_construction": settings.ef_construction,
-        "ef_search": settings.ef_search,
-        "max_neighbors": settings.M,
-        "resize_factor": settings.resize_factor,
-        "sync_threshold": settings.sync_threshold,
-    }
-    function = _function(collection)
-    return json.dumps({"vector_index": {"hnsw": hnsw}, "embedding_function": function})
+    return json.dumps({**collection.settings.configuration, "embedding_function": _function(collection)})
 
 
 def _function(collection: Collection) -> Json:

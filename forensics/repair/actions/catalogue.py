@@ -197,28 +197,14 @@ def _unreadable(work: Work, collection: Collection) -> list[str]:
     work.keep_rows("replaced-configuration", ("column", "text"), [(name, columns[name]) for name in problems])
     with work.database() as connection:
         for name in problems:
-            value = None if name == "schema_str" else json.dumps(configuration(collection))
+            value = None if name == "schema_str" else json.dumps(collection.settings.configuration)
             connection.execute(f"UPDATE collections SET {name} = ? WHERE id = ?", (value, collection.id))
         if "schema_str" in problems:
-            text = json.dumps(configuration(collection))
+            text = json.dumps(collection.settings.configuration)
             connection.execute(
                 "UPDATE collections SET config_json_str = ? WHERE id = ?", (text, collection.id)
             )
     return sorted(problems)
-
-
-def configuration(collection: Collection) -> dict[str, Any]:
-    """The settings in force as 1.0 to 1.2 write them, which later releases read too."""
-    settings = collection.settings
-    hnsw = {
-        "space": settings.space,
-        "ef_construction": settings.ef_construction,
-        "ef_search": settings.ef_search,
-        "max_neighbors": settings.M,
-        "resize_factor": settings.resize_factor,
-        "sync_threshold": settings.sync_threshold,
-    }
-    return {"vector_index": {"hnsw": hnsw}}
 
 
 CATALOGUE: dict[str, Callable[[Work], Report]] = {

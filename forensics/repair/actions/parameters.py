@@ -11,7 +11,6 @@ from forensics.absent import Absent
 from forensics.errors import Refused
 from forensics.model import Json
 from forensics.readers.settings import parse_json
-from forensics.repair.actions.catalogue import configuration
 from forensics.repair.actions.work import Work
 from forensics.store import Collection
 
@@ -51,7 +50,7 @@ def _write_json(
     text = getattr(collection.row, place)
     found = parse_json(text, place)
     if isinstance(found, Absent):
-        found = configuration(collection) if place == "config_json_str" else {}
+        found = collection.settings.configuration if place == "config_json_str" else {}
     hnsw = _hnsw_of_schema(found) if place == "schema_str" else _hnsw_of_config(found)
     if hnsw is None:
         raise Refused(f"{place} of {collection.name} has no place for M and ef_construction.")

@@ -15,7 +15,7 @@ import numpy as np
 from forensics.absent import Absent
 from forensics.model import Json
 from forensics.readers.layout import Header
-from forensics.readers.settings import DEFAULTS
+from forensics.readers.settings import DEFAULTS, as_configuration
 from forensics.store import Store, VectorSegment
 
 SAMPLE, CLOSE, LONGEST = 2000, 1e-3, 1e6
@@ -38,15 +38,8 @@ class Judged:
     @property
     def config(self) -> str:
         """collections.config_json_str as 1.0 to 1.2 write it, which later releases read too."""
-        hnsw: dict[str, Json] = {
-            "space": self.space,
-            "ef_construction": self.ef_construction,
-            "ef_search": DEFAULTS["ef_search"],
-            "max_neighbors": self.M,
-            "resize_factor": DEFAULTS["resize_factor"],
-            "sync_threshold": DEFAULTS["sync_threshold"],
-        }
-        return json.dumps({"vector_index": {"hnsw": hnsw}})
+        known = {"space": self.space, "M": self.M, "ef_construction": self.ef_construction}
+        return json.dumps(as_configuration(known))
 
     @property
     def legacy(self) -> dict[str, str | int]:
